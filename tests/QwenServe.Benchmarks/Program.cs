@@ -1,0 +1,17 @@
+namespace QwenServe.Benchmarks;
+
+/// <summary>One executable, one subcommand a benchmark: <c>qwenserve-bench NAME [options]</c>.</summary>
+internal static class Program
+{
+    private static readonly Dictionary<string, (string Help, Func<string[], int> Run)> Benchmarks = new(StringComparer.Ordinal)
+    {
+    };
+
+    private static int Main(string[] args)
+    {
+        if (args.Length > 0 && Benchmarks.TryGetValue(args[0], out var benchmark)) return benchmark.Run(args[1..]);
+        Console.Error.WriteLine("usage: qwenserve-bench NAME [options]");
+        foreach (var (name, (help, _)) in Benchmarks.OrderBy(b => b.Key, StringComparer.Ordinal)) Console.Error.WriteLine($"  {name,-16} {help}");
+        return 2;
+    }
+}

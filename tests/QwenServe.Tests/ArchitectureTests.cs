@@ -1,0 +1,38 @@
+using System.Xml.Linq;
+
+namespace QwenServe.Tests;
+
+public class ArchitectureTests
+{
+    [Theory]
+    [InlineData("QwenServe", "QwenServe.Engine QwenServe.Text")]
+    [InlineData("QwenServe.Engine", "QwenServe.Compute")]
+    [InlineData("QwenServe.Text", "")]
+    [InlineData("QwenServe.Compute", "")]
+    public void Projects_reference_only_what_the_map_allows(string project, string allowed)
+    {
+        var references = Load(project).Descendants("ProjectReference")
+            .Select(r => Path.GetFileNameWithoutExtension(r.Attribute("Include")!.Value.Replace('\\', '/')))
+            .Order(StringComparer.Ordinal);
+        Assert.Equal(allowed, string.Join(' ', references));
+    }
+
+    [Theory]
+    [InlineData("QwenServe.Engine")]
+    [InlineData("QwenServe.Text")]
+    [InlineData("QwenServe.Compute")]
+    public void Packages_live_in_the_front_room_only(string project)
+        => Assert.Empty(Load(project).Descendants("PackageReference"));
+
+    [Fact]
+    public void Unsafe_code_compiles_in_Compute_alone()
+    {
+        var allowing = Directory.EnumerateFiles(Repository.Root, "*.csproj", SearchOption.AllDirectories)
+            .Where(f => XDocument.Load(f).Descendants("AllowUnsafeBlocks").Any(e => e.Value == "true"))
+            .Select(f => Path.GetFileNameWithoutExtension(f));
+        Assert.Equal(["QwenServe.Compute"], allowing);
+    }
+
+    private static XDocument Load(string project)
+        => XDocument.Load(Path.Combine(Repository.Root, "src", project, project + ".csproj"));
+}
