@@ -18,6 +18,9 @@ public interface IDevice : IDisposable
     /// <summary>"cpu" or "cuda".</summary>
     string Kind { get; }
 
+    /// <summary>Bytes that weights, activations and the KV cache may still take, whatever limits the process.</summary>
+    long AvailableMemory { get; }
+
     // ---- once, at load ----
 
     /// <summary>Takes the model's sizes; must come before any weights.</summary>
