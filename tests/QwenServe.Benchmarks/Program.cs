@@ -5,11 +5,23 @@ internal static class Program
 {
     private static readonly Dictionary<string, (string Help, Func<string[], int> Run)> Benchmarks = new(StringComparer.Ordinal)
     {
+        ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
     };
 
     private static int Main(string[] args)
     {
-        if (args.Length > 0 && Benchmarks.TryGetValue(args[0], out var benchmark)) return benchmark.Run(args[1..]);
+        if (args.Length > 0 && Benchmarks.TryGetValue(args[0], out var benchmark))
+        {
+            try
+            {
+                return benchmark.Run(args[1..]);
+            }
+            catch (ArgumentException e)
+            {
+                Console.Error.WriteLine(e.Message);
+                return 2;
+            }
+        }
         Console.Error.WriteLine("usage: qwenserve-bench NAME [options]");
         foreach (var (name, (help, _)) in Benchmarks.OrderBy(b => b.Key, StringComparer.Ordinal)) Console.Error.WriteLine($"  {name,-16} {help}");
         return 2;
