@@ -22,7 +22,8 @@ internal static class Geometries
     public static JsonObject Get(string name, int? layers)
     {
         if (!ByName.TryGetValue(name, out var geometry)) throw new ArgumentException($"no geometry '{name}'; there are {string.Join(", ", ByName.Keys)}");
-        var copy = geometry.DeepClone().AsObject();
+        // Parsed anew, so that every number reads as whatever integer type is asked for.
+        var copy = JsonNode.Parse(geometry.ToJsonString())!.AsObject();
         if (layers is { } count) copy["num_hidden_layers"] = count;
         return copy;
     }
