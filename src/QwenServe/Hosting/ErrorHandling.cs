@@ -1,0 +1,57 @@
+using Microsoft.AspNetCore.Http.Features;
+using QwenServe.OpenAI.Wire;
+
+namespace QwenServe.Hosting;
+
+/// <summary>Puts every failure of a request into OpenAI's envelope: our own refusals, Kestrel's, empty 404s and 405s, and bugs.</summary>
+internal sealed class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling> log)
+{
+    public async Task InvokeAsync(HttpContext context)
+    {
+        ApiException error;
+        try
+        {
+            await next(context).ConfigureAwait(false);
+            if (context.Response.HasStarted || context.Response.ContentLength is not null || context.Response.ContentType is not null) return;
+            switch (context.Response.StatusCode)
+            {
+                case 404:
+                    error = new ApiException(404, $"Invalid URL ({context.Request.Method} {context.Request.Path})", null, "unknown_url");
+                    break;
+                case 405:
+                    error = new ApiException(405, $"Not allowed to {context.Request.Method} on {context.Request.Path} (HINT: Perhaps you meant to use a different HTTP method?)");
+                    break;
+                default:
+                    return;
+            }
+        }
+        catch (ApiException e)
+        {
+            error = e;
+        }
+        catch (BadHttpRequestException e)
+        {
+            error = e.StatusCode == 413
+                ? new ApiException(413, $"The request body is larger than the {context.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes that this server takes.")
+                : new ApiException(e.StatusCode, e.Message);
+        }
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
+        {
+            // The client has left. Nobody reads this status, but the log and the metrics do.
+            if (!context.Response.HasStarted) context.Response.StatusCode = 499;
+            return;
+        }
+        catch (Exception e)
+        {
+            log.LogError(e, "The request failed");
+            error = ApiException.Internal();
+        }
+
+        if (context.Response.HasStarted)
+        {
+            context.Abort();
+            return;
+        }
+        await ErrorEnvelope.SendAsync(context, error).ConfigureAwait(false);
+    }
+}

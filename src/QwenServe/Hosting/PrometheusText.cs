@@ -1,0 +1,143 @@
+using System.Globalization;
+using System.Text;
+using OpenTelemetry;
+using OpenTelemetry.Metrics;
+
+namespace QwenServe.Hosting;
+
+/// <summary>
+/// Writes all meters in Prometheus' text format 0.0.4 when scraped.
+///
+/// OpenTelemetry drops an instrument whose name holds a colon, without a word; so instruments are called <c>vllm.x</c> and the first dot
+/// becomes the colon here. Counters get <c>_total</c>. Each series of <c>vllm.</c> and <c>qwenserve.</c> also bears the constant labels.
+/// </summary>
+internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
+{
+    public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
+
+    private readonly Lock _gate = new();
+    private readonly StringBuilder _text = new();
+
+    /// <summary>Set by the reader: makes it gather and call <see cref="Export"/>.</summary>
+    public Func<int, bool>? Collect { get; set; }
+
+    /// <summary>Labels of every series about the model, such as its name.</summary>
+    public IReadOnlyList<KeyValuePair<string, string>> ConstantLabels { get; set; } = [];
+
+    public string Scrape()
+    {
+        lock (_gate)
+        {
+            _text.Clear();
+            Collect?.Invoke(5000);
+            return _text.ToString();
+        }
+    }
+
+    public override ExportResult Export(in Batch<Metric> batch)
+    {
+        string? described = null;
+        foreach (var metric in batch)
+        {
+            string type = metric.MetricType switch
+            {
+                MetricType.LongSum or MetricType.DoubleSum => "counter",
+                MetricType.Histogram => "histogram",
+                _ => "gauge",
+            };
+            string name = ExposedName(metric.Name, type);
+            if (name != described)
+            {
+                if (!string.IsNullOrEmpty(metric.Description))
+                    _text.Append("# HELP ").Append(name).Append(' ').Append(metric.Description.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)).Append('\n');
+                _text.Append("# TYPE ").Append(name).Append(' ').Append(type).Append('\n');
+                described = name;
+            }
+            bool aboutModel = metric.Name.StartsWith("vllm.", StringComparison.Ordinal) || metric.Name.StartsWith("qwenserve.", StringComparison.Ordinal);
+            foreach (ref readonly var point in metric.GetMetricPoints()) WritePoint(name, metric.MetricType, in point, aboutModel);
+        }
+        return ExportResult.Success;
+    }
+
+    internal static string ExposedName(string instrument, string type)
+    {
+        string name = instrument.StartsWith("vllm.", StringComparison.Ordinal) ? "vllm:" + instrument[5..] : instrument;
+        name = name.Replace('.', '_').Replace('-', '_').Replace('/', '_');
+        return type == "counter" && !name.EndsWith("_total", StringComparison.Ordinal) ? name + "_total" : name;
+    }
+
+    private void WritePoint(string name, MetricType type, in MetricPoint point, bool aboutModel)
+    {
+        switch (type)
+        {
+            case MetricType.Histogram:
+                long cumulative = 0;
+                foreach (var bucket in point.GetHistogramBuckets())
+                {
+                    cumulative += bucket.BucketCount;
+                    WriteSeries(name, "_bucket", in point, aboutModel, double.IsPositiveInfinity(bucket.ExplicitBound) ? "+Inf" : Number(bucket.ExplicitBound));
+                    _text.Append(cumulative).Append('\n');
+                }
+                WriteSeries(name, "_sum", in point, aboutModel, null);
+                _text.Append(Number(point.GetHistogramSum())).Append('\n');
+                WriteSeries(name, "_count", in point, aboutModel, null);
+                _text.Append(point.GetHistogramCount()).Append('\n');
+                break;
+            case MetricType.LongSum or MetricType.LongSumNonMonotonic:
+                WriteSeries(name, "", in point, aboutModel, null);
+                _text.Append(point.GetSumLong()).Append('\n');
+                break;
+            case MetricType.DoubleSum or MetricType.DoubleSumNonMonotonic:
+                WriteSeries(name, "", in point, aboutModel, null);
+                _text.Append(Number(point.GetSumDouble())).Append('\n');
+                break;
+            case MetricType.LongGauge:
+                WriteSeries(name, "", in point, aboutModel, null);
+                _text.Append(point.GetGaugeLastValueLong()).Append('\n');
+                break;
+            case MetricType.DoubleGauge:
+                WriteSeries(name, "", in point, aboutModel, null);
+                _text.Append(Number(point.GetGaugeLastValueDouble())).Append('\n');
+                break;
+            default:
+                break;
+        }
+    }
+
+    private void WriteSeries(string name, string suffix, in MetricPoint point, bool aboutModel, string? bound)
+    {
+        _text.Append(name).Append(suffix);
+        bool any = false;
+        if (aboutModel)
+            foreach (var (key, value) in ConstantLabels) Label(key, value);
+        foreach (var tag in point.Tags) Label(tag.Key.Replace('.', '_'), Convert.ToString(tag.Value, CultureInfo.InvariantCulture) ?? "");
+        if (bound is not null) Label("le", bound);
+        _text.Append(any ? "} " : " ");
+
+        void Label(string key, string value)
+        {
+            _text.Append(any ? ',' : '{').Append(key).Append("=\"");
+            any = true;
+            foreach (char c in value)
+            {
+                switch (c)
+                {
+                    case '\\': _text.Append("\\\\"); break;
+                    case '"': _text.Append("\\\""); break;
+                    case '\n': _text.Append("\\n"); break;
+                    default: _text.Append(c); break;
+                }
+            }
+            _text.Append('"');
+        }
+    }
+
+    /// <summary>As Python writes it, which is what the buckets of existing dashboards and rules are spelled like: 1.0 and not 1.</summary>
+    private static string Number(double value)
+    {
+        if (double.IsNaN(value)) return "NaN";
+        if (double.IsInfinity(value)) return value > 0 ? "+Inf" : "-Inf";
+        string text = value.ToString("R", CultureInfo.InvariantCulture);
+        return text.AsSpan().IndexOfAny('.', 'E') < 0 ? text + ".0" : text;
+    }
+}

@@ -1,0 +1,97 @@
+using System.CommandLine;
+using System.CommandLine.Help;
+using System.CommandLine.Invocation;
+using System.CommandLine.Parsing;
+
+namespace QwenServe.Settings;
+
+/// <summary>The command line: <c>qwenserve [serve] [MODEL] [options]</c>. It yields values for <see cref="SettingsCatalog"/> and knows no defaults.</summary>
+public static class CommandLine
+{
+    private const string Examples = """
+        Examples:
+          qwenserve                                         the embedded model on http://127.0.0.1:8000
+          qwenserve --model Qwen/Qwen2.5-0.5B-Instruct      downloads it once, then serves it
+          qwenserve --model ./my-checkpoint --port 9000 --max-model-len 8k
+          qwenserve --model Qwen/Qwen2.5-7B-Instruct --device cuda --host 0.0.0.0 --api-key secret
+          curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \
+            -d '{"model": "qwenserve-demo", "messages": [{"role": "user", "content": "Hello!"}]}'
+
+        Each option is also an environment variable (--max-num-seqs: QWENSERVE_MAX_NUM_SEQS) and a setting in
+        appsettings.json beside the program. The command line wins over the environment, that over the file.
+        """;
+
+    /// <summary>Parses, and answers <c>--help</c>, <c>--version</c> and mistakes itself.</summary>
+    /// <param name="args">The arguments.</param>
+    /// <param name="output">Takes help and version.</param>
+    /// <param name="error">Takes mistakes.</param>
+    /// <returns>Values by setting key; or null with the exit code, when there is nothing to serve.</returns>
+    public static (IReadOnlyDictionary<string, string?>? Values, int ExitCode) Parse(IReadOnlyList<string> args, TextWriter output, TextWriter error)
+    {
+        var options = SettingsCatalog.All.Select(d => (Definition: d, Option: Create(d))).ToList();
+        var model = new Argument<string?>("MODEL") { Description = "The same as --model", Arity = ArgumentArity.ZeroOrOne };
+        model.Validators.Add(result =>
+        {
+            // Without this a mistyped option would be taken for the model.
+            if (result.Tokens.FirstOrDefault(t => t.Value.StartsWith('-')) is { } token) result.AddError($"Unrecognized option '{token.Value}'.");
+        });
+        var root = new RootCommand("QwenServe: an OpenAI-compatible server for Qwen2 and Qwen2.5 models.");
+        var serve = new Command("serve", "Serves a model (the default command)");
+        foreach (var command in new Command[] { root, serve })
+        {
+            command.Arguments.Add(model);
+            foreach (var (_, option) in options) command.Options.Add(option);
+        }
+        root.Subcommands.Add(serve);
+
+        Dictionary<string, string?>? values = null;
+        int Collect(ParseResult result)
+        {
+            values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
+            if (result.GetValue(model) is { } name) values["Model:Name"] = name;
+            foreach (var (definition, option) in options)
+            {
+                if (result.GetResult(option) is not { Implicit: false } given) continue;
+                values[definition.Key] = definition.Kind switch
+                {
+                    SettingKind.Switch => given.IdentifierToken?.Value.StartsWith("--no-", StringComparison.Ordinal) == true
+                        ? given.GetValueOrDefault<bool>() ? "false" : "true"
+                        : given.GetValueOrDefault<bool>() ? "true" : "false",
+                    SettingKind.List => string.Join(',', given.Tokens.Select(t => t.Value)),
+                    _ => given.Tokens[^1].Value,
+                };
+            }
+            return 0;
+        }
+        root.SetAction(Collect);
+        serve.SetAction(Collect);
+        foreach (var help in root.Options.Concat(serve.Options).OfType<HelpOption>())
+            if (help.Action is HelpAction action) help.Action = new HelpWithExamples(action);
+
+        var parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
+        {
+            error.WriteLine("qwenserve: " + parsed.Errors[0].Message + " (see qwenserve --help)");
+            return (null, 2);
+        }
+        int exitCode = parsed.Invoke(new InvocationConfiguration { Output = output, Error = error });
+        return (values, exitCode);
+    }
+
+    private static Option Create(SettingDefinition definition) => definition.Kind switch
+    {
+        SettingKind.Switch => new Option<bool>(definition.Option, "--no-" + definition.Option[2..]) { Description = definition.Help },
+        SettingKind.List => new Option<string[]>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
+        _ => new Option<string>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
+    };
+
+    private sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
+    {
+        public override int Invoke(ParseResult parseResult)
+        {
+            int code = inner.Invoke(parseResult);
+            parseResult.InvocationConfiguration.Output.WriteLine(Examples);
+            return code;
+        }
+    }
+}

@@ -1,0 +1,60 @@
+namespace QwenServe.Settings;
+
+/// <summary>What the engine computes on and how much it takes at once.</summary>
+public sealed record EngineSettings
+{
+    /// <summary>auto, cpu or cuda.</summary>
+    public string Device { get; init; } = "auto";
+
+    /// <summary>Null takes the physical cores.</summary>
+    public int? Threads { get; init; }
+
+    /// <summary>Bytes; null takes what the device offers.</summary>
+    public long? KvCacheMemory { get; init; }
+
+    /// <summary>auto, fp32, bf16 or fp16.</summary>
+    public string KvCacheDtype { get; init; } = "auto";
+
+    public double GpuMemoryUtilization { get; init; } = 0.9;
+
+    /// <summary>Null takes the device's own default.</summary>
+    public int? MaxNumSeqs { get; init; }
+
+    /// <summary>Null takes the device's own default.</summary>
+    public int? MaxNumBatchedTokens { get; init; }
+
+    /// <summary>Requests that may wait before more are refused.</summary>
+    public int MaxNumWaiting { get; init; } = 1024;
+
+    public int BlockSize { get; init; } = 16;
+
+    public bool PrefixCaching { get; init; } = true;
+
+    public static EngineSettings Read(SettingsReader reader)
+    {
+        int blockSize = reader.Integer("Engine:BlockSize", 16, 1, 4096);
+        if (!int.IsPow2(blockSize)) throw reader.Wrong("Engine:BlockSize", reader.Text("Engine:BlockSize")!, "must be a power of two");
+        return new EngineSettings
+        {
+            Device = reader.Choice("Engine:Device", "auto", "auto", "cpu", "cuda"),
+            Threads = reader.Text("Engine:Threads") is null or "auto" ? null : reader.Integer("Engine:Threads", 0, 1, 1024),
+            KvCacheMemory = reader.Bytes("Engine:KvCacheMemory"),
+            KvCacheDtype = reader.Choice("Engine:KvCacheDtype", "auto", "auto", "fp32", "bf16", "fp16", "float32", "bfloat16", "float16") switch
+            {
+                "float32" => "fp32",
+                "bfloat16" => "bf16",
+                "float16" => "fp16",
+                var other => other,
+            },
+            GpuMemoryUtilization = reader.Number("Engine:GpuMemoryUtilization", 0.9, 0.01, 1),
+            MaxNumSeqs = Optional(reader, "Engine:MaxNumSeqs", 65_536),
+            MaxNumBatchedTokens = Optional(reader, "Engine:MaxNumBatchedTokens", 1 << 20),
+            MaxNumWaiting = reader.Integer("Engine:MaxNumWaiting", 1024, 1, 1 << 20),
+            BlockSize = blockSize,
+            PrefixCaching = reader.Switch("Engine:PrefixCaching", true),
+        };
+    }
+
+    private static int? Optional(SettingsReader reader, string key, int maximum)
+        => reader.Text(key) is null or "auto" ? null : reader.Integer(key, 0, 1, maximum);
+}

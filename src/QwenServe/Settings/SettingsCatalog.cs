@@ -1,0 +1,43 @@
+namespace QwenServe.Settings;
+
+/// <summary>Everything that can be set, in the order of <c>--help</c>.</summary>
+public static class SettingsCatalog
+{
+    public static IReadOnlyList<SettingDefinition> All { get; } =
+    [
+        new("Model:Name", "--model", "Folder of a checkpoint, or org/name on the hub; the embedded model when absent", "DIR|ORG/NAME"),
+        new("Model:Hub", "--hub", "Where org/name is downloaded from: huggingface (HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured) or modelscope", "HUB"),
+        new("Model:Revision", "--revision", "Branch, tag or commit on the hub", "REV"),
+        new("Model:DownloadDir", "--download-dir", "Cache for downloads in place of HF_HOME/hub", "DIR"),
+        new("Model:Dtype", "--dtype", "Type of the weights in memory: auto (as stored), bf16, f16, f32", "TYPE"),
+        new("Model:MaxModelLen", "--max-model-len", "Tokens of the longest sequence, such as 8192, 32k or 32K; auto takes the model's", "N"),
+        new("Model:ChatTemplate", "--chat-template", "File with a Jinja chat template in place of the checkpoint's", "FILE"),
+        new("Model:GenerationConfig", "--generation-config", "auto takes sampling defaults from generation_config.json, none takes OpenAI's", "auto|none"),
+        new("Model:ControlTokensInContent", "--control-tokens-in-content", "Let control tokens written by users act as such, as transformers does", "", SettingKind.Switch),
+
+        new("Server:Host", "--host", "Address to listen on; 0.0.0.0 for all", "ADDRESS"),
+        new("Server:Port", "--port", "Port to listen on; 0 takes a free one", "PORT"),
+        new("Server:ApiKey", "--api-key", "Key that clients must send as Authorization: Bearer; may be repeated", "KEY", SettingKind.List),
+        new("Server:ServedModelName", "--served-model-name", "Name that clients use; may be repeated, the first one is written in answers", "NAME", SettingKind.List),
+        new("Server:AllowedOrigins", "--allowed-origins", "Origins whose pages may call the API from a browser; * for all", "ORIGIN", SettingKind.List),
+        new("Server:ShutdownTimeout", "--shutdown-timeout", "Seconds that running requests get to finish after SIGTERM", "SECONDS"),
+
+        new("Engine:Device", "--device", "auto, cpu or cuda", "DEVICE"),
+        new("Engine:Threads", "--threads", "CPU threads of the engine; auto takes the physical cores", "N"),
+        new("Engine:KvCacheMemory", "--kv-cache-memory", "Memory for the KV cache, such as 4GiB", "BYTES"),
+        new("Engine:KvCacheDtype", "--kv-cache-dtype", "Type of the KV cache: auto, fp32, bf16, fp16", "TYPE"),
+        new("Engine:GpuMemoryUtilization", "--gpu-memory-utilization", "Share of a GPU's memory to use", "SHARE"),
+        new("Engine:MaxNumSeqs", "--max-num-seqs", "Sequences computed in one step", "N"),
+        new("Engine:MaxNumBatchedTokens", "--max-num-batched-tokens", "Tokens computed in one step", "N"),
+        new("Engine:MaxNumWaiting", "--max-num-waiting", "Requests that may wait; more are refused with 429", "N"),
+        new("Engine:BlockSize", "--block-size", "Tokens of a KV block", "N"),
+        new("Engine:PrefixCaching", "--enable-prefix-caching", "Reuse the KV cache of equal beginnings", "", SettingKind.Switch),
+
+        new("Limits:MaxBodyBytes", "--max-body-bytes", "Largest request body", "BYTES"),
+        new("Limits:MaxLogProbs", "--max-logprobs", "Most log-probs a token that a request may ask for", "N"),
+        new("Limits:RejectUnknownFields", "--reject-unknown-fields", "Answer 400 to a field that is not known, in place of ignoring it", "", SettingKind.Switch),
+
+        new("Log:Level", "--log-level", "verbose, debug, information, warning or error", "LEVEL"),
+        new("Log:Format", "--log-format", "text, json, or auto: text on a terminal, JSON otherwise", "FORMAT"),
+    ];
+}

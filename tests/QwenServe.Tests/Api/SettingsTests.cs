@@ -1,0 +1,112 @@
+using QwenServe.Hosting;
+using QwenServe.Settings;
+
+namespace QwenServe.Tests.Api;
+
+public sealed class SettingsTests : IDisposable
+{
+    private readonly string _root = Directory.CreateTempSubdirectory("qwenserve-settings-").FullName;
+    private readonly Dictionary<string, string> _environment = [];
+
+    public void Dispose() => Directory.Delete(_root, recursive: true);
+
+    [Fact]
+    public void The_command_line_wins_over_the_environment_and_that_over_the_file()
+    {
+        File.WriteAllText(Path.Combine(_root, "appsettings.json"), """{"Server": {"Port": 1, "Host": "0.0.0.1"}, "Engine": {"BlockSize": 32}}""");
+        _environment["QWENSERVE_PORT"] = "2";
+        _environment["QWENSERVE_HOST"] = "0.0.0.2";
+        var settings = Load("--port", "3");
+        Assert.Equal(3, settings.Server.Port);
+        Assert.Equal("0.0.0.2", settings.Server.Host);
+        Assert.Equal(32, settings.Engine.BlockSize);
+    }
+
+    [Fact]
+    public void A_list_replaces_the_whole_list_of_a_weaker_source()
+    {
+        File.WriteAllText(Path.Combine(_root, "appsettings.json"), """{"Server": {"ApiKey": ["a", "b", "c"], "ServedModelName": ["x", "y"]}}""");
+        var settings = Load("--api-key", "one", "--api-key", "two");
+        Assert.Equal(["one", "two"], settings.Server.ApiKeys);
+        Assert.Equal(["x", "y"], settings.Server.ServedModelNames);
+        _environment["QWENSERVE_API_KEY"] = "k1,k2";
+        Assert.Equal(["k1", "k2"], Load().Server.ApiKeys);
+    }
+
+    [Theory]
+    [InlineData("--enable-prefix-caching", true)]
+    [InlineData("--no-enable-prefix-caching", false)]
+    public void A_switch_has_both_forms(string argument, bool expected)
+        => Assert.Equal(expected, Load(argument).Engine.PrefixCaching);
+
+    [Theory]
+    [InlineData("--max-model-len", "32k", 32_000)]
+    [InlineData("--max-model-len", "32K", 32_768)]
+    [InlineData("--max-model-len", "4096", 4096)]
+    public void Lengths_are_written_as_vLLM_writes_them(string option, string value, int expected)
+        => Assert.Equal(expected, Load(option, value).Model.MaxModelLen);
+
+    [Theory]
+    [InlineData("4GiB", 4L << 30)]
+    [InlineData("4G", 4L << 30)]
+    [InlineData("4GB", 4_000_000_000)]
+    [InlineData("512MiB", 512L << 20)]
+    [InlineData("1.5g", 3L << 29)]
+    [InlineData("1000000", 1_000_000)]
+    public void Memory_is_written_with_the_usual_units(string value, long expected)
+        => Assert.Equal(expected, Load("--kv-cache-memory", value).Engine.KvCacheMemory);
+
+    [Theory]
+    [InlineData("serve", "org/name")]
+    [InlineData("org/name")]
+    [InlineData("--model", "org/name")]
+    public void The_model_may_be_given_as_an_argument(params string[] arguments)
+        => Assert.Equal("org/name", Load(arguments).Model.Name);
+
+    [Theory]
+    [InlineData("--port", "80000", "--port (setting Server:Port, variable QWENSERVE_PORT): '80000' must be a whole number from 0 to 65535")]
+    [InlineData("--dtype", "int3", "--dtype (setting Model:Dtype, variable QWENSERVE_DTYPE): 'int3' must be one of auto, bf16")]
+    [InlineData("--block-size", "12", "must be a power of two")]
+    [InlineData("--host", "example", "must be an IP address")]
+    public void A_wrong_value_is_told_with_all_three_spellings(string option, string value, string message)
+    {
+        var error = Assert.Throws<StartupException>(() => Load(option, value));
+        Assert.Contains(message, error.Message, StringComparison.Ordinal);
+        Assert.Equal(2, error.ExitCode);
+    }
+
+    [Fact]
+    public void A_file_that_is_not_JSON_is_named()
+    {
+        File.WriteAllText(Path.Combine(_root, "appsettings.json"), "{ nonsense");
+        Assert.Contains("appsettings.json", Assert.Throws<StartupException>(() => Load()).Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Help_shows_each_option_and_examples()
+    {
+        var output = new StringWriter();
+        var (values, code) = CommandLine.Parse(["--help"], output, output);
+        Assert.Null(values);
+        Assert.Equal(0, code);
+        foreach (var definition in SettingsCatalog.All) Assert.Contains(definition.Option, output.ToString(), StringComparison.Ordinal);
+        Assert.Contains("Examples:", output.ToString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void An_unknown_option_ends_with_code_2_and_one_line()
+    {
+        var error = new StringWriter();
+        var (values, code) = CommandLine.Parse(["--no-such-thing"], error, error);
+        Assert.Null(values);
+        Assert.Equal(2, code);
+        Assert.Single(error.ToString().Trim().Split('\n'));
+    }
+
+    private QwenServeSettings Load(params string[] arguments)
+    {
+        var (values, _) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
+        Assert.NotNull(values);
+        return QwenServeSettings.Load(_root, values, name => _environment.GetValueOrDefault(name));
+    }
+}
