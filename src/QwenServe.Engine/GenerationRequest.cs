@@ -1,0 +1,35 @@
+using System.Diagnostics;
+
+namespace QwenServe.Engine;
+
+/// <summary>A prompt to be continued, in token ids.</summary>
+public sealed class GenerationRequest
+{
+    public required string Id { get; init; }
+
+    /// <summary>At least one id of the vocabulary. Must not change afterwards.</summary>
+    public required int[] Prompt { get; init; }
+
+    public SamplingParameters Sampling { get; init; } = new();
+
+    /// <summary>Independent continuations of the prompt, <c>n</c> on the wire; the prompt is computed once.</summary>
+    public int Choices { get; init; } = 1;
+
+    /// <summary>Tokens a choice may have; null: to the end of the context; 0: nothing is drawn (prompt log-probs).</summary>
+    public int? MaxTokens { get; init; }
+
+    /// <summary>Requests share cached prefixes only with requests of the same salt.</summary>
+    public string? CacheSalt { get; init; }
+
+    /// <summary>null: none; k up to 20: log-probs of the prompt's tokens and of the k most probable at each place.</summary>
+    public int? PromptLogProbs { get; init; }
+
+    /// <summary>Makes the mask of choice i; called by the submitting thread.</summary>
+    public Func<int, ITokenMask>? MaskFactory { get; init; }
+
+    /// <summary>When the request came, in <see cref="Stopwatch"/> ticks; times in the metrics count from here.</summary>
+    public long ArrivalTimestamp { get; init; } = Stopwatch.GetTimestamp();
+
+    /// <summary>Ends the request with <see cref="FinishReason.Abort"/> this long after its arrival.</summary>
+    public TimeSpan? Timeout { get; init; }
+}

@@ -1,0 +1,180 @@
+using System.Diagnostics;
+using QwenServe.Compute;
+using QwenServe.Engine.Cache;
+using QwenServe.Engine.Diagnostics;
+using QwenServe.Engine.Execution;
+using QwenServe.Engine.Scheduling;
+
+namespace QwenServe.Engine;
+
+/// <summary>
+/// The door of the engine: token ids go in, a stream of events comes out. Any thread may call. Behind it one thread loads the model, runs
+/// the <see cref="EngineLoop"/> and gives the device back at the end, since a device belongs to one thread.
+/// </summary>
+public sealed class InferenceEngine : IAsyncDisposable
+{
+    private readonly EngineOptions _options;
+    private readonly ModelRunner _runner;
+    private readonly Mailbox _mailbox;
+    private readonly MaskFiller _masks;
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>For the engine thread, and for tests that drive <see cref="Loop"/> themselves.</summary>
+    internal InferenceEngine(EngineOptions options, ModelRunner runner)
+    {
+        options.Validate();
+        _options = options;
+        _runner = runner;
+        _mailbox = new Mailbox(options.MaxQueuedRequests, options.MaxQueuedTokens);
+        _masks = new MaskFiller(Math.Clamp(Environment.ProcessorCount / 4, 1, 4));
+        Metrics = new EngineMetrics(runner.MaxModelLength);
+        Cache = new KvCache(runner.BlockCount, runner.BlockSize, options.EnablePrefixCaching);
+        var outbox = new Outbox();
+        Scheduler = new Scheduler(runner.Limits, Cache, outbox, Metrics);
+        Metrics.Observe(() => (Scheduler.RunningCount, Scheduler.WaitingCount, Cache.Usage, Cache.Evictions));
+        Loop = new EngineLoop(runner, Scheduler, _mailbox, outbox, _masks, Metrics, options.OverlapSteps);
+    }
+
+    /// <summary>Tokens of the longest sequence, after what the KV cache allows.</summary>
+    public int MaxModelLength => _runner.MaxModelLength;
+
+    public int VocabularySize => _runner.VocabularySize;
+
+    /// <summary>KV blocks, and positions a block.</summary>
+    public (int Count, int Size) Blocks => (_runner.BlockCount, _runner.BlockSize);
+
+    public long KvCacheBytes => _runner.KvCacheBytes;
+
+    public DType KvCacheType => _runner.KvCacheType;
+
+    public string DeviceDescription => _runner.DeviceDescription;
+
+    public EngineMetrics Metrics { get; }
+
+    /// <summary>Requests that wait for their first step, and their prompt tokens.</summary>
+    public (int Requests, long Tokens) Queued => _mailbox.Queued;
+
+    public EngineHealth Health => new(Loop.Fault, Loop.HasWork, Stopwatch.GetElapsedTime(Loop.ProgressTimestamp));
+
+    /// <summary>Completes when the engine has ended, by <see cref="StopAsync"/> or by a fault; never fails.</summary>
+    public Task Ended => _ended.Task;
+
+    internal EngineLoop Loop { get; }
+
+    internal Scheduler Scheduler { get; }
+
+    internal KvCache Cache { get; }
+
+    /// <summary>Loads a model on a thread that then becomes the engine's.</summary>
+    /// <param name="options">The engine's options.</param>
+    /// <param name="load">Makes the device, loads the weights and ends with <see cref="ModelRunner.Create"/>. Its exceptions come out of the task.</param>
+    public static Task<InferenceEngine> StartAsync(EngineOptions options, Func<ModelRunner> load)
+    {
+        var started = new TaskCompletionSource<InferenceEngine>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var thread = new Thread(() =>
+        {
+            InferenceEngine engine;
+            try
+            {
+                var runner = load();
+                try
+                {
+                    engine = new InferenceEngine(options, runner);
+                }
+                catch
+                {
+                    runner.Dispose();
+                    throw;
+                }
+            }
+#pragma warning disable CA1031 // It reaches whoever awaits the start.
+            catch (Exception e)
+#pragma warning restore CA1031
+            {
+                started.SetException(e);
+                return;
+            }
+            started.SetResult(engine);
+            engine.Run();
+        })
+        { IsBackground = true, Name = "qwenserve-engine" };
+        thread.Start();
+        return started.Task;
+    }
+
+    /// <summary>Queues a request at once; its events are read from the stream.</summary>
+    /// <exception cref="InvalidParameterException">A parameter is out of range.</exception>
+    /// <exception cref="PromptTooLongException">Prompt and max_tokens do not fit the context.</exception>
+    /// <exception cref="EngineOverloadedException">The queue is full.</exception>
+    /// <exception cref="EngineUnavailableException">The engine is stopping, has stopped or is broken.</exception>
+    public GenerationStream Submit(GenerationRequest request)
+    {
+        ArgumentNullException.ThrowIfNull(request);
+        int maxOutput = Validate(request);
+        var (queuedRequests, queuedTokens) = _mailbox.Queued;
+        if (queuedRequests > 0 && queuedRequests >= _options.MaxQueuedRequests) throw Refuse(queuedRequests, queuedTokens);
+        var group = new SequenceGroup(request, maxOutput, VocabularySize, _options);
+        group.Stream.OnAbort(_mailbox.Abort);
+        if (!_mailbox.TryPost(group))
+        {
+            (queuedRequests, queuedTokens) = _mailbox.Queued;
+            throw Refuse(queuedRequests, queuedTokens);
+        }
+        return group.Stream;
+    }
+
+    /// <summary>
+    /// Takes no more requests, lets those accepted end for up to the timeout, ends the rest with an error and gives the device back.
+    /// A negative timeout waits for all.
+    /// </summary>
+    public Task StopAsync(TimeSpan timeout)
+    {
+        _mailbox.Close("the server is shutting down", faulted: false);
+        Loop.Stop(timeout);
+        return Ended;
+    }
+
+    public async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero).ConfigureAwait(false);
+
+    private void Run()
+    {
+        Loop.Run();
+        try
+        {
+            _masks.Dispose();
+            Metrics.Dispose();
+            _runner.Dispose();
+        }
+#pragma warning disable CA1031 // A device that has failed may fail to let go; the requests have ended, and so does the thread.
+        catch (Exception e)
+#pragma warning restore CA1031
+        {
+            _options.Log?.Invoke($"the device failed while being given back: {e.Message}");
+        }
+        _ended.SetResult();
+    }
+
+    private int Validate(GenerationRequest request)
+    {
+        request.Sampling.Validate(VocabularySize);
+        if (request.Prompt.Length == 0) throw new InvalidParameterException("prompt", "the prompt must have at least one token");
+        foreach (int token in request.Prompt)
+            if ((uint)token >= (uint)VocabularySize) throw new InvalidParameterException("prompt", $"token id {token} is not in the vocabulary of {VocabularySize}");
+        if (request.Choices < 1 || request.Choices > Math.Min(_options.MaxChoices, 65536)) throw new InvalidParameterException("n", $"n must be from 1 to {_options.MaxChoices}, not {request.Choices}");
+        if (request.MaxTokens < 0) throw new InvalidParameterException("max_tokens", $"max_tokens must be at least 0, not {request.MaxTokens}");
+        if (request.PromptLogProbs is < 0 or > SamplingResults.MaxTopLogProbs) throw new InvalidParameterException("prompt_logprobs", $"prompt_logprobs must be from 0 to {SamplingResults.MaxTopLogProbs}, not {request.PromptLogProbs}");
+        int room = MaxModelLength - request.Prompt.Length;
+        if (room < (request.MaxTokens ?? 1)) throw new PromptTooLongException(request.Prompt.Length, request.MaxTokens, MaxModelLength);
+        int maxOutput = request.MaxTokens ?? room;
+        if (request.Sampling.MinTokens > maxOutput) throw new InvalidParameterException("min_tokens", $"min_tokens must be at most max_tokens ({maxOutput}), not {request.Sampling.MinTokens}");
+        return maxOutput;
+    }
+
+    private EngineOverloadedException Refuse(int requests, long tokens)
+    {
+        Metrics.RequestRefused();
+        double pace = Metrics.TokensPerSecond;
+        double seconds = pace > 0 ? tokens / pace : 1;
+        return new EngineOverloadedException(requests, tokens, TimeSpan.FromSeconds(Math.Clamp(Math.Ceiling(seconds), 1, 60)));
+    }
+}
