@@ -1,0 +1,1 @@
+"""The synthetic corpus of the embedded model: one module a skill, plain Python, every draw from a seeded Random."""

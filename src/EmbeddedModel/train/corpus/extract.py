@@ -1,0 +1,172 @@
+"""Extraction: a text in which values stand in sentences, lists or forms, and the fields that are wanted as one JSON object."""
+
+import json
+from random import Random
+
+from . import words as w
+from .kinds import KINDS, integer
+from .tools import chatter
+
+# kind -> (field names, sentence patterns). {v} is the value, {s} the subject of the text (a person), {he} a pronoun, {his}.
+FIELDS = {
+    "person": ("name person full_name customer author contact guest client employee patient candidate applicant", "My name is {v}.|{v} wrote to us.|This is about {v}.|The name is {v}.|I am {v}.|I'm {v}.|Name: {v}|Signed, {v}|We spoke with {v}.|{v} called this morning.|{v} is our new contact.|Meet {v}.|Regards, {v}|It was written by {v}.|{v} joined today.|From: {v}|Here is what {v} said.|It belongs to {v}.|{v} here.|Please welcome {v}.|Dear {v},"),
+    "city": ("city town location place hometown destination", "{He} lives in {v}.|I live in {v}.|based in {v}|It takes place in {v}.|It happened in {v}.|{He} comes from {v}.|{He} moved to {v}.|The office is in {v}.|City: {v}|We will meet in {v}.|Greetings from {v}.|The event is held in {v}.|{He} works in {v}.|born in {v}|It ships to {v}.|{He} is from {v}.|{He} grew up in {v}."),
+    "country": ("country nation origin", "{He} comes from {v}.|The country is {v}.|made in {v}|It was produced in {v}.|Country: {v}|{He} is a citizen of {v}.|It is located in {v}.|imported from {v}"),
+    "age": ("age years", "{He} is {v} years old.|I am {v} years old.|aged {v}|{He} turned {v} last week.|Age: {v}|{He} is {v}.|at the age of {v}|{He} will be {v} soon.|a {v}-year-old|{He} just turned {v}."),
+    "email": ("email email_address contact_email mail", "Write to {v}.|{His} email is {v}.|Email: {v}|You can reach {him} at {v}.|Contact: {v}|Send it to {v}.|e-mail {v}|The address is {v}.|Mail me at {v}.|Questions go to {v}."),
+    "phone": ("phone phone_number telephone mobile tel", "Call {v}.|{His} phone number is {v}.|Phone: {v}|Tel. {v}|You can call {him} on {v}.|Ring {v}.|{His} number is {v}.|The phone is {v}.|Reach me by phone at {v}."),
+    "date": ("date day when due_date start_date deadline event_date delivery_date", "It takes place on {v}.|The date is {v}.|Date: {v}|It is due on {v}.|We meet on {v}.|It starts on {v}.|It happened on {v}.|scheduled for {v}|The deadline is {v}.|It arrives on {v}.|on {v}|It was signed on {v}."),
+    "time": ("time start_time at hour", "It starts at {v}.|The time is {v}.|Time: {v}|We begin at {v}.|at {v}|Doors open at {v}.|Be there at {v}.|The appointment is at {v}."),
+    "amount": ("price amount total cost sum budget fee salary", "It costs {v} dollars.|The total is {v}.|Total: {v}|The price is {v} euros.|{He} paid {v} dollars.|for {v} euros|The amount is {v}.|Price: {v}|It was sold for {v} dollars.|The bill comes to {v}.|Amount due: {v}|{He} earns {v} a month."),
+    "quantity": ("quantity count number units pieces", "{He} ordered {v} pieces.|Quantity: {v}|We need {v} of them.|There are {v} units.|{v} items in total.|The quantity is {v}.|It is a set of {v}."),
+    "code": ("order_id id reference code ticket invoice_number serial tracking_number case_number", "The order number is {v}.|Order {v}|Reference: {v}|The id is {v}.|Ticket {v}.|It has the code {v}.|(ref. {v})|Invoice {v}.|The tracking number is {v}.|No. {v}|The serial number reads {v}."),
+    "company": ("company employer organization vendor supplier brand", "{He} works at {v}.|{He} works for {v}.|Company: {v}|It was made by {v}.|from {v}|{He} is employed by {v}.|We ordered it from {v}.|The company is {v}.|a customer of {v}|on behalf of {v}"),
+    "job": ("job profession occupation role position title", "{He} is a {v}.|{He} works as a {v}.|I am a {v}.|Job: {v}|{He} was hired as a {v}.|employed as a {v}|By profession {he} is a {v}.|{He} became a {v}."),
+    "product": ("product item article object", "{He} bought a {v}.|The product is the {v}.|Product: {v}|{He} ordered the {v}.|It is about the {v}.|The item is a {v}.|We shipped the {v}.|Item: {v}|The {v} was returned."),
+    "colour": ("color colour", "It is {v}.|The color is {v}.|Color: {v}|It comes in {v}.|painted {v}|{His} favourite color is {v}.|in {v}"),
+    "address": ("address street delivery_address", "The address is {v}.|Address: {v}|{He} lives at {v}.|Deliver it to {v}.|It is at {v}.|Our office is at {v}.|Come to {v}."),
+    "url": ("url website link", "See {v}.|The website is {v}.|Website: {v}|More at {v}|Visit {v}|The link is {v}."),
+    "year": ("year founded built", "It was founded in {v}.|It was built in {v}.|Year: {v}|That was in {v}.|since {v}|It dates from {v}.|in the year {v}"),
+    "weight": ("weight weight_kg", "It weighs {v} kg.|The weight is {v} kg.|Weight: {v}|{v} kilograms heavy"),
+    "rating": ("rating stars score", "I give it {v} stars.|Rating: {v}|The rating is {v}.|{He} gave it a {v}.|{v} out of 10|It got {v} points."),
+    "language": ("language", "{He} speaks {v}.|Language: {v}|It is written in {v}.|The language is {v}."),
+    "animal": ("pet animal", "{He} has a {v}.|The pet is a {v}.|Pet: {v}|{He} brought {his} {v}."),
+    "room": ("room", "It is in the {v}.|Room: {v}|We meet in the {v}.|The room is the {v}."),
+    "food": ("dish food meal", "{He} ordered {v}.|Dish: {v}|{He} loves {v}.|We had {v}.|The dish was {v}."),
+    "people": ("guests people participants seats", "for {v} people|There will be {v} guests.|Guests: {v}|{v} people will come.|a table for {v}|We expect {v} participants."),
+    "version": ("version release", "The version is {v}.|Version: {v}|It runs version {v}.|upgraded to {v}|release {v}"),
+    "title": ("title subject name book project event", 'The title is "{v}".|It is called "{v}".|Subject: {v}|The project is named "{v}".|"{v}" is the title.|Title: {v}|{He} read "{v}".'),
+}
+GENERICS = "The {n} is {v}.|{N}: {v}|The {n} was {v}.|Its {n} is {v}.|{n} = {v}|{v} is the {n}.|We chose {v} as the {n}.|{N} is {v}.|{His} {n} is {v}.|with {n} {v}|The {n} reads {v}.|As {n} we noted {v}.".split("|")
+ASK = ("Extract {f} from this text as JSON: {t}|Extract {f} as JSON: {t}|Extract {f} as JSON from: {t}|Give me {f} as JSON. Text: {t}|Extract the fields {f} as JSON.\n\n{t}|Return a JSON object with {f}.\n\n{t}|Read the text and answer with JSON containing {f}.\n\nText: {t}|{t}\n\nExtract {f} as JSON.|{t}\n\nReturn {f} as a JSON object.|From the text below, extract {f} in JSON.\n{t}"
+       "|Find {f} in this message and reply in JSON: \"{t}\"|Convert to JSON with the keys {f}: {t}|Turn this into JSON with {f}: {t}|Parse this and output JSON with {f}.\n{t}|Text: {t}\nFields: {f}\nAnswer with JSON.|Text: {t}\nJSON with {f}:|Please extract {f} (JSON only):\n\n{t}|I need {f} as JSON from this: {t}|Output {f} as JSON. Input: {t}|What are {f} here? Answer in JSON.\n\n{t}|json with {f} please: {t}"
+       "|Fill in {f} as JSON for: {t}|Here is a text:\n{t}\nGive me a JSON object with the keys {f}.|Make a JSON object ({f}) out of this: {t}|Take {f} out of the following and write JSON.\n\n{t}|Analyze the text and produce JSON with fields {f}:\n\n{t}|Pull {f} from the text, in JSON: {t}|Can you extract {f} as JSON? {t}|Could you give me {f} in JSON format? {t}|Structure this as JSON with {f}: {t}|Collect {f} in a JSON object.\n{t}").split("|")
+TEMPLATED = "Fill in this JSON from the text: {j}\n\nText: {t}|Extract the information as JSON like {j}.\n\n{t}|{t}\n\nAnswer with JSON of this form: {j}|Use this format: {j}\nText: {t}|Complete the JSON {j} with the values of this text: {t}|Return JSON in the shape {j} for: {t}|Read this and fill {j}: {t}".split("|")
+SYSTEM = ("You extract information and answer with JSON only.|You are an extraction engine. Answer with a JSON object.|Extract {f} from each message as JSON.|For every text, return a JSON object with {f}.|Reply only with JSON containing {f}.|The user sends texts. Answer with JSON holding {f}.|Your task is to turn messages into JSON with the fields {f}.").split("|")
+HE = [("he", "his", "him"), ("she", "her", "her"), ("they", "their", "them")]
+WEIGHTED = [k for k in FIELDS for _ in range(3 if k in ("person", "city", "date", "amount", "age") else 2 if k in ("email", "phone", "code", "company", "job", "product") else 1)]
+
+
+def wanted(r: Random, names: list[str]) -> str:
+    x = r.random()
+    if x < .2:
+        return ", ".join(names)
+    if x < .3:
+        return ", ".join(f'"{n}"' for n in names)
+    if x < .36:
+        return ", ".join(f"`{n}`" for n in names)
+    the = "the " if x < .7 else ""
+    if len(names) == 1:
+        return the + names[0]
+    if x > .85:
+        names = [w.spaced(n) if "_" not in n else n for n in names]
+    return (", ".join(the + n for n in names[:-1]) if x < .5 else the + ", ".join(names[:-1])) + " and " + (the if x < .5 else "") + names[-1]
+
+
+def draw(r: Random):
+    """(field name, words, value, statement pattern or None)."""
+    if r.random() < .22:
+        n = r.choice((w.noun(r), w.noun(r), w.pseudo(r), f"{w.adjective(r)}_{w.noun(r)}", f"{w.noun(r)}_{w.noun(r)}"))
+        if r.random() < .35:
+            words, value = integer(0, 9999)(r)
+        else:
+            words = value = r.choice((w.phrase, w.code, w.first, w.pseudo, w.city))(r)
+        if words.isdigit() and words[0] != "0":
+            value = int(words)  # digits alone are a number, in every field
+        return n, words, value, r.choice(GENERICS)
+    key = r.choice(WEIGHTED)
+    names, patterns = FIELDS[key]
+    name = r.choice(names.split())
+    words, value = KINDS[key].make(r)
+    if isinstance(value, int) and not words[-1].isdigit():
+        words = str(value)
+    if isinstance(value, str) and words.isdigit() and words[0] != "0":
+        value = int(words)
+    if r.random() < .75:
+        return name, words, value, r.choice(patterns.split("|"))
+    return name, words, value, r.choice(GENERICS)
+
+
+def extraction(r: Random, system: list | None = None) -> list:
+    """One exchange; `system` (a list) receives a system prompt that carries the instruction, for some."""
+    n = r.choice((1, 2, 2, 3, 3, 3, 4, 4, 5, 6))
+    facts, seen = [], set()
+    while len(facts) < n:
+        f = draw(r)
+        if f[0] not in seen:
+            seen.add(f[0])
+            facts.append(f)
+    he, his, him = r.choice(HE)
+    extra = []
+    if r.random() < .4:
+        for _ in range(r.randint(1, 2)):
+            f = draw(r)
+            if f[0] not in seen:
+                seen.add(f[0])
+                extra.append(f)
+    style = r.random()
+    lines = facts + extra
+    r.shuffle(lines) if r.random() < .5 else None
+    if style < .16:  # a form
+        sep = r.choice(("\n", "\n", "; ", " | ", ", "))
+        colon = r.choice((": ", ": ", " = ", ":", " - "))
+        text = sep.join((w.spaced(f[0]).capitalize() if r.random() < .6 else f[0]) + colon + f[1] for f in lines)
+    else:
+        parts = []
+        for f in lines:
+            p = f[3].format(v=f[1], n=w.spaced(f[0]), N=w.spaced(f[0]).capitalize(), he=he, his=his, him=him, He=he.capitalize(), His=his.capitalize())
+            if he == "they":
+                p = p.replace("They is", "They are").replace("They lives", "They live").replace("They works", "They work").replace("They has", "They have").replace("They comes", "They come").replace("they is", "they are")
+            p = p[:1].upper() + p[1:]
+            parts.append(p)
+        if r.random() < .35:
+            parts.insert(r.randint(0, len(parts)), chatter(r))
+        if r.random() < .12:
+            parts.insert(r.randint(0, len(parts)), w.sentence(r))
+        text = join(r, parts)
+    chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
+    missing = []
+    if r.random() < .12:
+        f = draw(r)
+        if f[0] not in seen:
+            missing = [f]
+    names = [f[0] for f in chosen]
+    values = {f[0]: f[2] for f in chosen}
+    for f in missing:
+        i = r.randint(0, len(names))
+        names.insert(i, f[0])
+        values[f[0]] = None
+    if r.random() < .4:
+        r.shuffle(names)
+    answer = json.dumps({k: values[k] for k in names}, ensure_ascii=False)
+    x = r.random()
+    if system is not None and x < .3:
+        s = r.choice(SYSTEM)
+        system.append(s.format(f=wanted(r, names)))
+        if "{f}" in s:
+            return [("user", text), ("assistant", answer)]
+    if x > .82:
+        empty = r.choice(('""', "null", '"..."'))
+        j = "{" + ", ".join(f'"{k}": {empty}' for k in names) + "}"
+        return [("user", r.choice(TEMPLATED).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
+    return [("user", r.choice(ASK).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+
+
+def join(r: Random, parts: list[str]) -> str:
+    x = r.random()
+    if x < .12:
+        return "\n".join(parts)
+    out = ""
+    for p in parts:
+        if out:
+            if x > .7 and out[-1] == "." and r.random() < .4:
+                out = out[:-1] + r.choice((" and ", ", ", ", and ", "; ")) + (p[:1].lower() + p[1:] if p[:2] not in ("I ", "I'") and not p[:2].isupper() and p.split()[0].rstrip(":,.") in LOWERABLE else p)
+                continue
+            if out[-1] not in ".!?,:":
+                out += r.choice((".", ",", ";", "."))
+            out += " "
+        out += p
+    return out
+
+
+LOWERABLE = set("He She They It The We You Its His Her Their There At On In For Since From Based Born Aged Scheduled".split())

@@ -1,0 +1,698 @@
+"""Tool calling: declared functions, requests for them, calls, results and answers.
+
+Two families: the everyday functions of `natural`, and functions composed from verbs, nouns and kinds of parameter, half of whose
+words may be invented. A request names the function by its own words or their synonyms, and every argument is copied from the request.
+"""
+
+import json
+from random import Random
+
+from . import words as w
+from .kinds import AFTER, BOOLS, ENUMS, GENERIC, KINDS, PAIRS, WEIGHTED, Kind, integer, pick, same
+from .natural import LINES, LINES_ZH
+
+ZHCITY = "北京 上海 广州 深圳 成都 杭州 武汉 西安 南京 天津 重庆 苏州 长沙 青岛 厦门 大连 昆明 哈尔滨 郑州 济南 东京 巴黎 伦敦 纽约".split()
+ZHNAME = [a + b for a in "王李张刘陈杨黄赵周吴徐孙" for b in ("伟", "芳", "娜", "敏", "静", "强", "磊", "洋", "艳", "明", "小红", "建国", "志强", "丽华")]
+
+
+def expression(r: Random) -> str:
+    a, b, c = r.randint(1, 999), r.randint(1, 999), r.randint(2, 99)
+    return r.choice((f"{a} * {b}", f"{a} + {b} + {c}", f"({a} + {b}) * {c}", f"{a} / {c}", f"{a}^{c}", f"{a} - {b} * {c}", f"sqrt({a})", f"{a}*{b}"))
+
+
+def sql(r: Random) -> str:
+    t = w.plural(w.noun(r))
+    return r.choice((f"SELECT * FROM {t}", f"SELECT COUNT(*) FROM {t}", f"SELECT name FROM {t} WHERE id = {r.randint(1, 999)}", f"DELETE FROM {t} WHERE id = {r.randint(1, 999)}"))
+
+
+EXTRA = {
+    "ticker": Kind("ticker", "symbol", "string", "Stock symbol", same(lambda r: "".join(r.choice(w.LETTERS) for _ in range(r.randint(2, 5)))), "{v}"),
+    "word": Kind("word", "word", "string", "The word", same(lambda r: w.pseudo(r) if r.random() < .5 else w.spaced(w.noun(r))), "{v}", True),
+    "phrase": Kind("phrase", "query", "string", "What to use", same(w.phrase), "{v}", True),
+    "sql": Kind("sql", "query", "string", "The SQL statement", same(sql), "{v}", True),
+    "expression": Kind("expression", "expression", "string", "The expression", same(expression), "{v}"),
+    "count": Kind("count", "count", "integer", "How many", integer(1, 12), "{v}"),
+    "zhcity": Kind("zhcity", "city", "string", "城市名称|City name", pick(ZHCITY), "{v}"),
+    "zhname": Kind("zhname", "name", "string", "联系人姓名|Name of the contact", pick(ZHNAME), "{v}"),
+}
+
+
+class Param:
+    """One declared parameter: its schema and how its value is said."""
+
+    __slots__ = ("name", "kind", "required", "schema", "values", "phrases", "slot")
+
+    def __init__(self, name, kind, required, schema, phrases, values=None, slot=None):
+        self.name, self.kind, self.required, self.schema, self.phrases, self.values, self.slot = name, kind, required, schema, phrases, values, slot
+
+    def draw(self, r: Random):
+        """(words, value)."""
+        if self.values is not None:
+            v = r.choice(self.values)
+            return v, v
+        return self.kind.make(r)
+
+    @property
+    def free(self) -> bool:
+        return self.kind is not None and self.kind.free
+
+
+class Tool:
+    """A declared function and what is needed to ask for it."""
+
+    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair")
+
+    def __init__(self):
+        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair = [], None, None, None, None, None, None
+
+
+def describe(r: Random, text: str, name: str) -> str:
+    x = r.random()
+    if x < .55:
+        return text
+    if x < .7:
+        return text + "."
+    if x < .8:
+        return f"The {w.spaced(name)}"
+    if x < .9:
+        return text.lower()
+    return f"{text} ({w.spaced(name)})"
+
+
+def type_schema(r: Random, type_: str, description: str | None, values=None, items="string") -> dict:
+    s = {"type": type_}
+    if type_ == "array":
+        s["items"] = {"type": items}
+    if values is not None and r.random() < .5:
+        s["enum"] = values
+    if description is not None:
+        s["description"] = description
+    if values is not None and "enum" not in s:
+        s["enum"] = values
+    return s
+
+
+def param_of(r: Random, kind: Kind, required: bool, name: str | None = None, bare: bool = False) -> Param:
+    name = name or (r.choice(kind.names) if r.random() < .8 else (r.choice((w.noun(r), w.adjective(r))) + "_" + kind.names[0]))
+    items = "integer" if kind.key in ("numbers", "ids") else "string"
+    return Param(name, kind, required, type_schema(r, kind.type, None if bare else describe(r, r.choice(kind.descriptions), name), None, items), kind.phrases)
+
+
+def enum_param(r: Random, bare: bool) -> Param:
+    names, values, phrases = r.choice(ENUMS)
+    name, values = r.choice(names.split()), values.split()
+    if r.random() < .3:
+        values = list(dict.fromkeys(w.pseudo(r) if r.random() < .5 else w.adjective(r) for _ in range(r.randint(2, 4))))
+        name = name if r.random() < .4 else w.noun(r)
+        phrases = "with {n} {v}|in {v} {n}|as {v}|with {v} {n}|in {n} {v}"
+    if r.random() < .3:
+        r.shuffle(values)
+    return Param(name, None, False, type_schema(r, "string", None if bare else describe(r, r.choice(("Which one", "One of the allowed values", f"The {w.spaced(name)}", f"{w.spaced(name)} to use")), name), values), phrases.split("|"), values)
+
+
+class Flag(Param):
+    """A boolean parameter, said by its true or its false phrases."""
+
+    __slots__ = ("when_true", "when_false")
+
+
+def flag_param(r: Random, bare: bool) -> Flag:
+    names, description, true, false = r.choice(BOOLS)
+    name = r.choice(names.split())
+    p = Flag(name, None, False, type_schema(r, "boolean", None if bare else describe(r, description, name)), [])
+    p.when_true, p.when_false = true.split("|"), false.split("|")
+    if r.random() < .3:
+        base = w.noun(r)
+        p.name = r.choice(("include_", "with_", "add_", "has_", "use_")) + base
+        p.schema = type_schema(r, "boolean", None if bare else describe(r, f"Whether to include the {w.spaced(base)}", p.name))
+        b = w.spaced(base)
+        p.when_true, p.when_false = [f"with the {b}", f"including the {b}", f"with {b}"], [f"without the {b}", f"without {b}", f"excluding the {b}", f"with no {b}"]
+    return p
+
+
+def generic_param(r: Random, bare: bool) -> Param:
+    """A parameter that only its own name explains."""
+    name = r.choice((w.noun(r), w.noun(r), w.pseudo(r), f"{w.adjective(r)}_{w.noun(r)}", f"{w.noun(r)}_{w.noun(r)}", f"{w.noun(r)}_name"))
+    f = r.choice((w.phrase, w.code, w.first, lambda r: w.pseudo(r), lambda r: w.spaced(w.noun(r)), integer, integer))
+    kind = Kind(name, name, "integer", "", integer(0, 9999), "") if f is integer else Kind(name, name, "string", "", same(f), "", f is w.phrase)
+    text = r.choice((f"The {w.spaced(name)}", f"{w.spaced(name).capitalize()} to use", f"Value of the {w.spaced(name)}", f"Which {w.spaced(name)}", f"{w.spaced(name)}"))
+    return Param(name, kind, r.random() < .6, type_schema(r, kind.type, None if bare else text), [])
+
+
+def named(r: Random, verb: str, noun: str) -> str:
+    """A function name in one of the usual spellings."""
+    x = r.random()
+    if x < .6:
+        return f"{verb}_{noun}"
+    camel = "".join(p.capitalize() for p in noun.split("_"))
+    v = "".join(p.capitalize() for p in verb.split("_"))
+    if x < .75:
+        return v[:1].lower() + v[1:] + camel
+    if x < .8:
+        return v + camel
+    if x < .87:
+        return f"{noun}_{verb}"
+    if x < .91:
+        return f"{noun}.{verb}"
+    if x < .95:
+        return f"{verb}-{noun}".replace("_", "-")
+    return f"{r.choice(('api', 'my', 'app', 'do', 'crm', 'svc', w.pseudo(r)))}_{verb}_{noun}"
+
+
+def finish(r: Random, tool: Tool, name: str, description: str) -> Tool:
+    """Write the declaration down."""
+    seen, params = set(), []
+    for p in tool.params:
+        if p.name not in seen:
+            seen.add(p.name)
+            params.append(p)
+    if tool.templates is None and r.random() < .3:
+        r.shuffle(params)
+    tool.params, tool.name = params, name
+    schema = {"type": "object", "properties": {p.name: p.schema for p in params}}
+    required = [p.name for p in params if p.required]
+    if required or r.random() < .6:
+        schema["required"] = required
+    if r.random() < .08:
+        schema["additionalProperties"] = False
+    function = {"name": name, "description": description, "parameters": schema}
+    x = r.random()
+    if x < .06:
+        function = {"description": description, "name": name, "parameters": schema}
+    elif x < .08 and not params:
+        function = {"name": name, "description": description}
+    elif x < .1:
+        function["strict"] = True
+    tool.schema = {"type": "function", "function": function}
+    return tool
+
+
+def some_params(r: Random, n: int, bare: bool) -> list[Param]:
+    out = []
+    kinds = set()
+    while len(out) < n:
+        x = r.random()
+        if x < .1 and n > 1:
+            out.append(flag_param(r, bare))
+        elif x < .22 and n > 1:
+            out.append(enum_param(r, bare))
+        elif x < .36:
+            out.append(generic_param(r, bare))
+        else:
+            kind = r.choice(WEIGHTED)
+            if kind.key in kinds or (kind.free and any(p.free for p in out)):
+                continue
+            kinds.add(kind.key)
+            out.append(param_of(r, kind, r.random() < .7, None, bare))
+    if n and not any(p.required for p in out):
+        out[0].required = True
+    return out
+
+
+DESCRIBE = ("{V} {a}|{V} {a}.|{Vs} {a}|{Vs} {a}.|{V} {the} in the system|Use this to {v} {a}|Use this function to {v} {a}.|{V} {a} for the user|{V} {the} with the given parameters|A tool to {v} {a}|{V} {pl}|Lets you {v} {a}"
+            "|{V} {a}. Returns the result.|{V} {the} and return its id.|This function {vs} {a}.|{V} a single {o}|{V} {a} in the database").split("|")
+
+
+def verb_s(verb: str) -> str:
+    head, _, tail = verb.partition(" ")
+    head = head[:-1] + "ies" if head.endswith("y") and head[-2] not in "aeo" else head + ("es" if head.endswith(("s", "x", "ch", "sh")) else "s")
+    return f"{head} {tail}" if tail else head
+
+
+def composed(r: Random, like: Tool | None = None) -> Tool:
+    """A function made of a verb and a noun. With `like`, a near miss: the noun or the verb of that one, with another other half."""
+    t = Tool()
+    bare = r.random() < .12
+    verbs, obj = r.choice(VERBSETS), w.noun(r) if r.random() < .7 else f"{w.adjective(r)}_{w.noun(r)}"
+    if r.random() < .06:
+        verbs = [w.pseudo(r)]
+    if like is not None and like.verbs is not None:
+        if r.random() < .5:
+            obj = like.object
+            for _ in range(20):
+                if not set(verbs) & set(like.verbs):
+                    break
+                verbs = r.choice(VERBSETS)
+        else:
+            verbs = like.verbs
+    t.verbs, t.object = verbs, obj
+    n = r.choice((0, 1, 1, 1, 2, 2, 2, 3, 3, 4))
+    if r.random() < .22:
+        key, *names, phrases = r.choice(PAIRS)
+        a, b = r.choice(names).split()
+        kind = KINDS[key]
+        first, second = param_of(r, kind, True, a, bare), param_of(r, kind, True, b, bare)
+        if not bare:
+            first.schema["description"], second.schema["description"] = describe(r, f"{w.spaced(a).capitalize()}", a), describe(r, f"{w.spaced(b).capitalize()}", b)
+        t.pair = (first, second, phrases.split("|"))
+        t.params = [first, second] + [p for p in some_params(r, r.choice((0, 0, 1, 2)), bare) if p.kind is None or p.kind.key != key]
+    else:
+        t.params = some_params(r, n, bare)
+    verb = verbs[0]
+    name = named(r, verb.replace(" ", "_"), obj)
+    said = r.choice(verbs) if r.random() < .4 else verb
+    o = w.spaced(obj)
+    description = r.choice(DESCRIBE).format(V=said.capitalize(), v=said, Vs=verb_s(said).capitalize(), vs=verb_s(said), a=w.article(o), the="the " + o, o=o, pl=w.plural(o))
+    return finish(r, t, name, description)
+
+
+VERBSETS = [[w.spaced(v) for v in s] for s in w.VERBS]
+
+
+def lookup(r: Random, like: Tool | None = None) -> Tool:
+    """A function that tells one attribute of a named thing."""
+    t = Tool()
+    attribute = r.choice(w.ATTRIBUTES) if r.random() < .85 else w.noun(r)
+    entity = w.noun(r)
+    if like is not None and like.attribute is not None:
+        if r.random() < .5:
+            attribute = like.attribute
+        else:
+            entity = like.entity
+    t.attribute, t.entity = attribute, entity
+    kind = KINDS[r.choice(("code", "number_id", "title", "person", "city", "company", "username", "product", "code"))]
+    bare = r.random() < .12
+    name = r.choice((kind.names[0], f"{entity}_id" if kind.key in ("code", "number_id") else f"{entity}_name", entity, r.choice(kind.names)))
+    t.params = [param_of(r, kind, True, name, bare)] + [p for p in some_params(r, r.choice((0, 0, 0, 1)), bare) if p.kind is None or not p.free and p.kind.key != kind.key]
+    verb = r.choice(("get", "get", "get", "fetch", "lookup", "check", "find", "query", "read", "show"))
+    fname = r.choice((f"{verb}_{entity}_{attribute}", f"{verb}_{attribute}", f"{entity}_{attribute}", f"{attribute}_of_{entity}", named(r, verb, f"{entity}_{attribute}")))
+    a, e = w.spaced(attribute), w.spaced(entity)
+    description = r.choice((f"Get the {a} of {w.article(e)}", f"{a.capitalize()} of {w.article(e)}", f"Look up the {a} of {w.article(e)}.", f"Returns the {a} for the given {e}", f"Tells the {a} of {w.article(e)}", f"{e.capitalize()} {a}", f"Check the {a} of the {e}"))
+    return finish(r, t, fname, description)
+
+
+def parse_lines(text: str):
+    out = []
+    for line in text.strip().splitlines():
+        names, descriptions, params, requests = (p.strip() for p in line.split(" ; ")) if line.count(" ; ") == 3 else (p.strip() for p in line.split(";"))
+        specs = []
+        for spec in params.split():
+            slot, kind = spec.split("=")
+            specs.append((slot.rstrip("?"), not slot.endswith("?"), kind))
+        out.append((names.split("|"), descriptions.split("|"), specs, [q.strip() for q in requests.split("|")]))
+    return out
+
+
+NATURAL, NATURAL_ZH = parse_lines(LINES), parse_lines(LINES_ZH)
+
+
+def natural(r: Random, spec=None) -> Tool:
+    """An everyday function."""
+    names, descriptions, specs, requests = spec or (r.choice(NATURAL) if r.random() < .94 else r.choice(NATURAL_ZH))
+    t = Tool()
+    bare = r.random() < .1
+    for slot, required, kind in specs:
+        if kind.startswith("("):
+            values = kind[1:-1].split("/")
+            phrases = next((p for n, v, p in ENUMS if v.split() == values), "in {v}|with {v}").split("|")
+            p = Param(slot, None, required, type_schema(r, "string", None if bare else describe(r, f"The {w.spaced(slot)}", slot), values), phrases, values)
+        else:
+            k = EXTRA.get(kind) or KINDS[kind]
+            name = slot if r.random() < .65 or len(specs) > 2 else r.choice(k.names)
+            p = param_of(r, k, required, name, bare)
+        p.slot = slot
+        t.params.append(p)
+    if len({p.name for p in t.params}) < len(t.params):
+        for p in t.params:
+            p.name = p.slot
+    t.templates = requests
+    return finish(r, t, r.choice(names), r.choice(descriptions))
+
+
+FRAMES = ("{C}.|{C}|{C}.|{C}|{C}!|Please {c}.|Please {c}|please {c}|{C} please|{C}, please.|Can you {c}?|Can you {c}|can you {c}?|Could you {c}?|Could you please {c}?|Would you {c}?|Will you {c} please?|I need you to {c}.|I'd like you to {c}.|I want you to {c}."
+          "|I want to {c}.|I would like to {c}.|I'd like to {c}|I need to {c}.|Help me {c}.|Let's {c}.|Go ahead and {c}.|Hey, {c}.|Hi! {C} please.|Hello, can you {c}?|We need to {c}.|We should {c}.|I have to {c} now.|Quick one: {c}.|Next, {c}."
+          "|My boss wants me to {c}.|Is it possible to {c}?|Are you able to {c}?|Kindly {c}.|OK, now {c}.|ok {c}|I was hoping you could {c}.|It would be great if you could {c}.|Any chance you could {c}?|Do me a favour and {c}.|Now {c}."
+          "|Just {c}.|You should {c}.|{C} for me.|{C} for me please|{C} now.|{C} right away.|{C} as soon as you can.|{C}, thanks.|{C}. Thank you!|{C} quickly.|Time to {c}.|Time to {c}, I think.|So, {c}.|Then {c}.|Would it be possible to {c}?|Can we {c}?|May I ask you to {c}?|How about we {c}?"
+          "|I think we should {c}.|Your task: {c}.|Task: {c}|Todo: {c}|Somebody has to {c}.|You may {c}.|I am asking you to {c}.|It's time to {c}.|The plan is to {c}.|I wonder if you could {c}.|Make sure to {c}.|Be so kind and {c}.|Don't wait, {c}.|First of all, {c}.|Again: {c}.|Right, {c}.").split("|")
+CHATTER = ("I'm in a hurry.|It's been a long day.|Hope you are well.|Good morning.|Good evening!|Hi there.|Hello!|Thanks for the help so far.|I just came home.|We talked about this yesterday.|I'm a bit tired.|This is important.|Here is what I need.|I have a favour to ask."
+           "|One more thing.|Sorry to bother you.|My {n} is broken.|I was talking to {p} about it.|{p} told me about this.|I love {n}s.|The {n} was great, by the way.|You are doing well.|Let me see.|I am new here.|So much to do today.|Back from lunch.|I forgot to do it earlier."
+           "|I hope this works.|As discussed.|Listen.|Okay.|Hm.|No rush.|That was fun.|I met {p} in {t}.").split("|")
+
+
+def chatter(r: Random) -> str:
+    s = r.choice(CHATTER)
+    return s.format(n=w.spaced(w.noun(r)), p=w.first(r), t=w.city(r)) if "{" in s else s
+
+
+def quote(r: Random, v: str) -> str:
+    x = r.random()
+    if x < .6 or "'" in v and x < .85:
+        return f'"{v}"'
+    return f"'{v}'" if x < .85 else f"“{v}”"
+
+
+def lower_first(s: str) -> str:
+    return s if s[:2].isupper() or s[:2] in ("I ", "I'") else s[:1].lower() + s[1:]
+
+
+class Request:
+    """What is asked: clauses to be framed, sentences that follow, and the call that answers it."""
+
+    __slots__ = ("clause", "after", "framed", "name", "arguments")
+
+    def __init__(self, clause, after, framed, name, arguments):
+        self.clause, self.after, self.framed, self.name, self.arguments = clause, after, framed, name, arguments
+
+
+def say(r: Random, p: Param, quoted: bool) -> tuple[str, object, str]:
+    """(the words for the value, the value, a phrase with the words in place)."""
+    if isinstance(p, Flag):
+        v = r.random() < .6
+        ph = r.choice(p.when_true if v else p.when_false)
+        return ("yes" if v else "no"), v, ph
+    words, value = p.draw(r)
+    if p.free and (quoted or r.random() < .6):
+        words = quote(r, words)
+    n = w.spaced(p.name)
+    template = r.choice(p.phrases) if p.phrases and r.random() < .72 else r.choice(GENERIC)
+    return words, value, template.format(v=words, n=n)
+
+
+def ask(r: Random, t: Tool, quoted: bool = False) -> Request:
+    """A request for the function, saying its required and some of its optional parameters."""
+    chosen = [p for p in t.params if p.required or r.random() < .45]
+    values = {}
+    if t.templates is not None:
+        return ask_natural(r, t, chosen, quoted)
+    pair = t.pair
+    phrases, last, after = [], [], []
+    if pair and pair[0] in t.params and pair[1] in t.params:
+        a, b = pair[0].draw(r), pair[1].draw(r)
+        if pair[0].free:
+            a, b = (quote(r, a[0]), a[1]), (quote(r, b[0]), b[1])
+        values[pair[0].name], values[pair[1].name] = a[1], b[1]
+        phrases.append(r.choice(pair[2]).format(a=a[0], b=b[0]) if r.random() < .8 else f"with {w.spaced(pair[0].name)} {a[0]} and {w.spaced(pair[1].name)} {b[0]}")
+        chosen = [p for p in chosen if p is not pair[0] and p is not pair[1]]
+    key = t.params[0] if t.attribute else None
+    style = r.random()
+    listing = style < .05 and t.attribute is None
+    for p in chosen:
+        if p is key:
+            continue
+        words, value, ph = say(r, p, quoted)
+        values[p.name] = value
+        n = w.spaced(p.name)
+        if listing:
+            after.append(f"\n{r.choice((n, p.name, n.capitalize()))}{r.choice((': ', ' = ')) if False else ': '}{words if not isinstance(p, Flag) else ('yes' if value else 'no')}")
+        elif not isinstance(p, Flag) and r.random() < .2:
+            after.append(" " + r.choice(AFTER).format(n=n, N=n.capitalize(), v=words))
+        elif p.free and not words.startswith(('"', "'", "“")):
+            last.append(ph)
+        else:
+            phrases.append(ph)
+    if len(last) > 1:
+        last = last[:1] + [x for x in last[1:]]
+    if r.random() < .6:
+        r.shuffle(phrases)
+    if t.attribute is not None:
+        words, value = key.draw(r)
+        if key.free:
+            words = quote(r, words)
+        values[key.name] = value
+        clause, framed = question(r, t, words)
+        if phrases + last:
+            if clause.endswith("?"):
+                clause = clause[:-1] + " " + joined(r, phrases + last) + "?"
+            else:
+                clause += " " + joined(r, phrases + last)
+    else:
+        o = w.spaced(t.object)
+        obj = r.choice((w.article(o), w.article(o), "the " + o, "the " + o, "my " + o, o, "a new " + o, "this " + o, "our " + o, w.plural(o)))
+        verb = r.choice(t.verbs) if r.random() < .45 else t.verbs[0]
+        clause, framed = f"{verb} {obj}", True
+        parts = phrases + last
+        if parts and not last and r.random() < .06:
+            after = after + []
+            clause = f"{parts[0]} {clause}" if False else clause
+        if parts:
+            clause += " " + joined(r, parts)
+    arguments = {p.name: values[p.name] for p in t.params if p.name in values}
+    return Request(clause, "".join(after), framed, t.name, arguments)
+
+
+def joined(r: Random, phrases: list[str]) -> str:
+    out = phrases[0]
+    for i, p in enumerate(phrases[1:], 2):
+        if p.startswith("and "):
+            out += " " + p
+        else:
+            out += (r.choice((" and ", ", and ", " ", " and ")) if i == len(phrases) else r.choice((" ", ", ", " "))) + p
+    return out
+
+
+QUESTIONS = ("What is the {a} of {e} {v}?|What's the {a} of {e} {v}?|What is the {a} for {e} {v}?|What's the {a} of {v}?|What is the {a} of {v}?|Tell me the {a} of {e} {v}|Show me the {a} of {e} {v}|Show the {a} for {v}|Give me the {a} for {e} {v}|{a} of {v}|{e} {v} {a}"
+             "|I want to know the {a} of {e} {v}|I need the {a} of {v}|Do you know the {a} of {e} {v}?|Check the {a} of {e} {v}|Could you check {a} for {v}?|Look up the {a} of {e} {v}|How about the {a} of {e} {v}?|Can you tell me the {a} of {e} {v}?|Find the {a} for {e} {v}"
+             "|For {e} {v}, what is the {a}?|And the {a} of {e} {v}?|Which {a} does {e} {v} have?|I'd like to see the {a} of {v}|Let me know the {a} for {e} {v}|Any idea of the {a} of {v}?|what {a} has the {e} {v}|Find out the {a} of the {e} {v}|The {a} of the {e} {v}, please").split("|")
+
+
+def question(r: Random, t: Tool, v: str):
+    return r.choice(QUESTIONS).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v), False
+
+
+def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
+    template = r.choice(t.templates)
+    values, slots, extra = {}, {}, []
+    enums = set()
+    for p in t.params:
+        slot = "{" + p.slot + "}"
+        if slot in template:
+            words, value = p.draw(r)
+            while isinstance(value, str) and value in enums:
+                words, value = p.draw(r)
+            if p.values is not None:
+                enums.add(value)
+            if p.free and (not template.endswith((slot, slot + "?")) or quoted or r.random() < .5):
+                words = quote(r, words)
+            slots[p.slot], values[p.name] = words, value
+        elif p in chosen:
+            words, value, ph = say(r, p, True)
+            values[p.name] = value
+            extra.append(ph)
+    text = template.format(**slots)
+    if extra:
+        end = text[-1] if text[-1] in "?!." else ""
+        text = (text[:-1] if end else text) + " " + joined(r, extra) + end
+    arguments = {p.name: values[p.name] for p in t.params if p.name in values}
+    return Request(text, "", False, t.name, arguments)
+
+
+def single(r: Random, q: Request) -> str:
+    """The user's words for one request."""
+    if q.framed:
+        s = r.choice(FRAMES).format(c=q.clause, C=q.clause[:1].upper() + q.clause[1:])
+    else:
+        s = q.clause
+        if r.random() < .15:
+            s = lower_first(s)
+        if s[-1] not in "?!." and r.random() < .3:
+            s += "."
+    if q.after:
+        if s[-1] not in "?!.:" and not q.after.startswith("\n"):
+            s += "."
+        s += q.after
+    x = r.random()
+    if x < .07:
+        s = chatter(r) + " " + s
+    elif x < .1 and s[-1] in "?!.":
+        s += " " + chatter(r)
+    return s
+
+
+def double(r: Random, a: Request, b: Request) -> str:
+    """The user's words for two requests in one breath."""
+    first, second = a.clause.rstrip("?.!"), b.clause.rstrip("?.!")
+    x = r.random()
+    if a.after or b.after or x < .3:
+        s1, s2 = first[:1].upper() + first[1:], r.choice(("Also, ", "And ", "Then ", "Also ", "After that, ", "Second, ", "Plus, ", "And also ")) + lower_first(second) if r.random() < .75 else second[:1].upper() + second[1:]
+        p1 = "?" if a.clause.endswith("?") else "."
+        p2 = "?" if b.clause.endswith("?") else "."
+        return s1 + p1 + a.after + " " + s2 + p2 + b.after
+    j = r.choice((" and ", " and ", ", and ", " and also ", ", then ", " and then ", "; ", ", and also ", " as well as ", ", plus "))
+    text = first + j + lower_first(second)
+    if a.framed and r.random() < .8:
+        return r.choice(FRAMES).format(c=text, C=text[:1].upper() + text[1:])
+    return text[:1].upper() + text[1:] + ("?" if a.clause.endswith("?") else r.choice((".", "", ".")))
+
+
+def dumps(v) -> str:
+    return json.dumps(v, ensure_ascii=False)
+
+
+def call_text(q: Request) -> str:
+    return f'<tool_call>\n{{"name": "{q.name}", "arguments": {dumps(q.arguments)}}}\n</tool_call>'
+
+
+def any_tool(r: Random, like: Tool | None = None) -> Tool:
+    x = r.random()
+    if like is not None and like.templates is None and x < .35:
+        return lookup(r, like) if like.attribute else composed(r, like)
+    return natural(r) if x < .5 else composed(r) if x < .82 else lookup(r)
+
+
+def rivals(a: Tool, b: Tool) -> bool:
+    """Whether one request could mean either."""
+    if a.name == b.name:
+        return True
+    if a.templates is not None and b.templates is not None:
+        return a.templates is b.templates or (len(a.templates[0]) and a.schema["function"]["description"] == b.schema["function"]["description"])
+    if a.verbs and b.verbs:
+        return a.object == b.object and bool(set(a.verbs) & set(b.verbs))
+    if a.attribute and b.attribute:
+        return a.attribute == b.attribute and (a.entity == b.entity or w.spaced(a.attribute) in "")
+    return False
+
+
+def toolset(r: Random, n: int, first: Tool | None = None) -> list[Tool]:
+    tools = [first or any_tool(r)]
+    for _ in range(50):
+        if len(tools) >= n:
+            break
+        t = any_tool(r, r.choice(tools) if r.random() < .35 else None)
+        if not any(rivals(t, o) for o in tools):
+            tools.append(t)
+    return tools
+
+
+# ---- results ----
+
+ERRORS = "not found|timeout|permission denied|invalid argument|service unavailable|no such {n}|rate limit exceeded|unknown {n}|connection refused|{n} is not available".split("|")
+RESULTKEYS = "status temperature condition price total id count message city date time name result humidity wind balance currency seats available confirmed delivered eta duration distance location rating score size state code value unit level email owner updated".split()
+
+
+def result_value(r: Random):
+    x = r.random()
+    if x < .2:
+        return r.randint(0, 9999)
+    if x < .3:
+        return round(r.uniform(0, 999), r.randint(1, 2))
+    if x < .36:
+        return r.random() < .5
+    if x < .5:
+        return r.choice(("ok", "confirmed", "sunny", "cloudy", "rainy", "done", "pending", "sent", "open", "closed", "active", "shipped", "created", "success"))
+    return r.choice((w.person, w.city, w.code, w.date, w.time, w.phrase, w.company, lambda r: w.pseudo(r)))(r)
+
+
+def shown(v) -> str:
+    if v is True:
+        return "yes"
+    if v is False:
+        return "no"
+    if v is None:
+        return "none"
+    if isinstance(v, list):
+        return ", ".join(shown(x) for x in v) if v else "none"
+    if isinstance(v, dict):
+        return ", ".join(f"{w.spaced(k)} {shown(x)}" for k, x in v.items())
+    return str(v)
+
+
+def result(r: Random) -> tuple[str, str]:
+    """(what the tool returns, how it is told)."""
+    x = r.random()
+    if x < .08:
+        e = r.choice(ERRORS).format(n=w.noun(r))
+        if r.random() < .3:
+            e = w.sentence(r)
+        return dumps({"error": e}) if r.random() < .7 else dumps({"status": "error", "message": e}), f"failed: {e}"
+    if x < .18:
+        s = r.choice((w.phrase, w.sentence, w.code, lambda r: str(r.randint(0, 9999)), lambda r: f"{r.randint(-10, 40)} degrees", w.city))(r)
+        return s, s
+    if x < .26:
+        xs = [r.choice((w.phrase, w.first, w.city))(r) for _ in range(r.randint(1, 4))]
+        return dumps(xs), ", ".join(xs)
+    d = {}
+    for _ in range(r.choice((1, 1, 2, 2, 3, 4))):
+        k = r.choice(RESULTKEYS) if r.random() < .6 else r.choice((w.noun(r), r.choice(w.ATTRIBUTES), f"{w.noun(r)}_id", w.pseudo(r)))
+        d[k] = result_value(r) if r.random() < .93 else [w.first(r), w.city(r)]
+    y = r.random()
+    raw = dumps(d) if y < .75 else json.dumps(d, ensure_ascii=False, separators=(",", ":")) if y < .9 else json.dumps(d, ensure_ascii=False, indent=2)
+    return raw, ", ".join(f"{w.spaced(k)} {shown(v)}" for k, v in d.items())
+
+
+def told(results: list[str]) -> str:
+    """The answer from what the tools returned."""
+    if len(results) == 1:
+        s = results[0]
+        if s.startswith("failed: "):
+            return "The call " + s + ("" if s[-1] in ".!?" else ".")
+        return "Here is the result: " + s + ("" if s[-1] in ".!?" else ".")
+    out = "Here are the results."
+    for i, s in enumerate(results, 1):
+        out += f" {i}: " + s + ("" if s[-1] in ".!?" else ".")
+    return out
+
+
+NOFIT = "None of the functions I was given can do that."
+
+
+def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
+    """Messages of a conversation with these tools: calls, their results, requests that fit none, and small talk from `others`."""
+    out = []
+    for _ in range(budget):
+        x = r.random()
+        if x < .56:
+            q = ask(r, r.choice(tools))
+            out += [("user", single(r, q)), ("assistant", call_text(q))]
+            if r.random() < .55:
+                raw, text = result(r)
+                out += [("tool", raw), ("assistant", told([text]))]
+            elif _ + 1 < budget:
+                out += [("tool", '{"status": "ok"}'), ("assistant", told(["status ok"]))]
+        elif x < .72:
+            a = r.choice(tools)
+            b = a if r.random() < .5 else r.choice(tools)
+            qa, qb = ask(r, a, True), ask(r, b, True)
+            text = double(r, qa, qb)
+            if a.templates is not None and r.random() < .5:
+                text, qa, qb = two_values(r, a) or (text, qa, qb)
+            if qa.arguments == qb.arguments and qa.name == qb.name:
+                continue
+            out += [("user", text), ("assistant", call_text(qa) + "\n" + call_text(qb))]
+            if r.random() < .5 or _ + 1 < budget:
+                (raw1, t1), (raw2, t2) = result(r), result(r)
+                out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
+        elif x < .87:
+            for _ in range(20):
+                t = any_tool(r, r.choice(tools) if r.random() < .5 else None)
+                if not any(rivals(t, o) or close(t, o) for o in tools):
+                    break
+            else:
+                continue
+            out += [("user", single(r, ask(r, t))), ("assistant", NOFIT)]
+        else:
+            out += others(r)
+    return out
+
+
+def close(a: Tool, b: Tool) -> bool:
+    """Whether a request for `a` might reasonably be met by `b` (so that it is no example of a request that fits nothing)."""
+    if a.templates is not None and b.templates is not None:
+        wa, wb = words_of(a), words_of(b)
+        return bool(wa & wb)
+    if a.attribute and b.attribute:
+        return a.attribute == b.attribute or (a.attribute in b.attribute or b.attribute in a.attribute)
+    if a.verbs and b.verbs:
+        return a.object in b.object and a.verbs[0] == b.verbs[0] or b.object in a.object and bool(set(a.verbs) & set(b.verbs)) or a.object in b.object and bool(set(a.verbs) & set(b.verbs))
+    return bool((words_of(a) & words_of(b)) - GLUE)
+
+
+GLUE = set("a an the of to in for get set find create check list show from with and or by into is make send add new current look up it".split())
+
+
+def words_of(t: Tool) -> set:
+    f = t.schema["function"]
+    name = "".join(" " + c.lower() if c.isupper() else c for c in f["name"])
+    return set((name.replace("_", " ").replace(".", " ").replace("-", " ") + " " + f["description"].lower().rstrip(".")).split()) - GLUE
+
+
+def two_values(r: Random, t: Tool):
+    """'… in Paris and Rome?': one template, one scalar parameter, two values, two calls."""
+    if len(t.params) != 1 or t.params[0].free:
+        return None
+    p = t.params[0]
+    a, b = p.draw(r), p.draw(r)
+    if a[1] == b[1]:
+        return None
+    template = r.choice([q for q in t.templates if "{" + p.slot + "}" in q])
+    text = template.format(**{p.slot: f"{a[0]}{r.choice((' and ', ' and ', ' and also ', ' and for ')) if p.kind and p.kind.key != 'zhcity' else '和'}{b[0]}"})
+    return text, Request("", "", False, t.name, {p.name: a[1]}), Request("", "", False, t.name, {p.name: b[1]})
