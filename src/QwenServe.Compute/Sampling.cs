@@ -36,7 +36,10 @@ public struct SamplingRow
     /// <summary>1 is off.</summary>
     public float RepetitionPenalty;
 
-    /// <summary>With <see cref="Position"/> the key of the random draw: equal keys on equal logits draw the same id.</summary>
+    /// <summary>
+    /// With <see cref="Position"/> the key of the random draw: equal keys on equal logits draw the same id. The kept ids are walked in
+    /// ascending order until their probability passes <see cref="Philox.Uniform"/>.
+    /// </summary>
     public ulong Seed;
 
     /// <summary>Tokens before the drawn one.</summary>
@@ -81,7 +84,7 @@ public enum SampleStatus : byte
 {
     Sampled,
 
-    /// <summary>The row's logits hold a NaN, or no finite value: nothing was drawn.</summary>
+    /// <summary>The row's logits hold a NaN or positive infinity, or nothing finite is admitted: nothing was drawn.</summary>
     NonFinite,
 }
 
@@ -100,7 +103,7 @@ public sealed class SamplingResults(int maxRows)
     /// <summary>[Count]; natural log; only for rows that asked.</summary>
     public float[] LogProbs { get; } = new float[maxRows];
 
-    /// <summary>[Count, MaxTopLogProbs]; most probable first, the lower id first of equals.</summary>
+    /// <summary>[Count, MaxTopLogProbs]; ids with a token, most probable first, the lower id first of equals.</summary>
     public int[] TopTokens { get; } = new int[maxRows * MaxTopLogProbs];
 
     /// <summary>[Count, MaxTopLogProbs]</summary>
