@@ -26,7 +26,7 @@ internal sealed class CallScanner
 
     private readonly StringBuilder _raw;
     private readonly DeltaWriter _writer;
-    private readonly Action<bool, string>? _trace;
+    private readonly OutputTrace? _trace;
 
     private readonly Frame[] _frames = new Frame[MaxDepth + 1];
     private readonly StringBuilder _buffer = new();     // arguments that came before the name
@@ -57,11 +57,12 @@ internal sealed class CallScanner
     private string? _name;
     private bool _argumentsSeen;
     private bool _argumentsDone;
+    private bool _unknownKey;
 
     /// <param name="raw">Characters received and not committed, shared with the caller.</param>
     /// <param name="writer">Receives the deltas.</param>
-    /// <param name="trace">Receives raw text when it is committed, or null.</param>
-    internal CallScanner(StringBuilder raw, DeltaWriter writer, Action<bool, string>? trace)
+    /// <param name="trace">Receives raw text when it is committed; null outside tests.</param>
+    internal CallScanner(StringBuilder raw, DeltaWriter writer, OutputTrace? trace)
     {
         _raw = raw;
         _writer = writer;
@@ -128,7 +129,7 @@ internal sealed class CallScanner
         _declared = declared;
         _state = State.Item;
         _section = Section.Header;
-        _comma = _argumentsSeen = _argumentsDone = Begun = Ended = false;
+        _comma = _argumentsSeen = _argumentsDone = _unknownKey = Begun = Ended = false;
         _high = null;
         _name = null;
         _depth = 1;
@@ -143,7 +144,7 @@ internal sealed class CallScanner
         if (plain < 0) plain = text.Length;
         if (plain == 0) return 0;
         Emit(text[..plain]);
-        _trace?.Invoke(true, text[..plain].ToString());
+        _trace?.Settle(true, text[..plain]);
         return plain;
     }
 
@@ -186,14 +187,14 @@ internal sealed class CallScanner
                 EndString();
                 return Begun;
             }
-            var complete = _depth == 1 && _name is not null
+            var complete = _depth == 1 && MayLackArguments()
                 && (_state == State.Item || (_state == State.Value && IsArgumentsKey()));
             if (complete) BeginWithoutArguments();
             return complete;
         }
         if (Ended)
         {
-            Commit();
+            CommitHeader();
             return true;
         }
 
@@ -263,7 +264,7 @@ internal sealed class CallScanner
     {
         if (Ended)
         {
-            Commit();
+            CommitHeader();
             return;
         }
         switch (_state)
@@ -407,9 +408,13 @@ internal sealed class CallScanner
         if (c != ':') return Result.Failed;
         if (_depth == 1)
         {
-            if (_declared is not null && !KeyEquals("name") && !KeyEquals("arguments") && !KeyEquals("parameters")
-                && !KeyEquals("id") && !KeyEquals("type"))
-                return Result.Failed;
+            if (!KeyEquals("name") && !KeyEquals("arguments") && !KeyEquals("parameters"))
+            {
+                var known = KeyEquals("id") || KeyEquals("type");
+                if (!known && _declared is not null) return Result.Failed;
+                _unknownKey |= !known;
+                _trace?.Ignored.Append(_key);
+            }
         }
         else
         {
@@ -850,12 +855,15 @@ internal sealed class CallScanner
     {
         if (!Begun)
         {
-            if (_name is null) return Result.Rejected;
+            if (!MayLackArguments()) return Result.Rejected;
             BeginWithoutArguments();
         }
         Commit();
         return Result.Closed;
     }
+
+    /// <summary>Whether the call stands without arguments. Unknown keys in their place are data: such a call is none.</summary>
+    private bool MayLackArguments() => _name is not null && (_argumentsSeen || !_unknownKey);
 
     private bool SetName(string name)
     {
@@ -975,22 +983,22 @@ internal sealed class CallScanner
 
     private void Emit(char c)
     {
-        if (_section != Section.Arguments) return;
-        if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, c);
+        if (_section != Section.Arguments) _trace?.Ignored.Append(c);
+        else if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, c);
         else _buffer.Append(c);
     }
 
     private void Emit(ReadOnlySpan<char> text)
     {
-        if (_section != Section.Arguments) return;
-        if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, text);
+        if (_section != Section.Arguments) _trace?.Ignored.Append(text);
+        else if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, text);
         else _buffer.Append(text);
     }
 
     private void Emit(StringBuilder text)
     {
-        if (_section != Section.Arguments) return;
-        if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, text);
+        if (_section != Section.Arguments) _trace?.Ignored.Append(text);
+        else if (Begun) _writer.Append(OutputDeltaKind.ToolCallArguments, _index, text);
         else _buffer.Append(text);
     }
 
@@ -1006,6 +1014,12 @@ internal sealed class CallScanner
         return Result.More;
     }
 
+    /// <summary>Behind the arguments, where the text ends inside the header: a token that was begun is not part of the call.</summary>
+    private void CommitHeader()
+    {
+        if (_state is State.Item or State.Value or State.Swallow) Commit();
+    }
+
     private void CommitText()
     {
         if (!KeyOrName) Commit();
@@ -1015,7 +1029,7 @@ internal sealed class CallScanner
     private void Commit()
     {
         if (!Begun || _raw.Length == 0) return;
-        _trace?.Invoke(true, _raw.ToString());
+        _trace?.Settle(true, _raw);
         _raw.Clear();
     }
 

@@ -47,8 +47,8 @@ public sealed class ReasoningParser
     /// <summary>Whether the output so far ends inside the reasoning.</summary>
     public bool InReasoning => _state is State.AssumedStart or State.ReasoningStart or State.Reasoning;
 
-    /// <summary>Receives the raw text in order, true where it was consumed as markup: for tests of conservation.</summary>
-    internal Action<bool, string>? Trace { get; set; }
+    /// <summary>Receives the raw text as it is settled; null outside tests.</summary>
+    internal OutputTrace? Trace { get; init; }
 
     /// <summary>Takes the next piece and adds the deltas that are settled by it.</summary>
     public void Feed(string text, List<OutputDelta> output)
@@ -62,7 +62,7 @@ public sealed class ReasoningParser
             {
                 if (i == 0) _writer.AppendWhole(OutputDeltaKind.Content, 0, text);
                 else _writer.Append(OutputDeltaKind.Content, 0, text.AsSpan(i));
-                Trace?.Invoke(false, text[i..]);
+                Trace?.Settle(false, text.AsSpan(i));
                 break;
             }
             if (_state == State.Reasoning && _held.Length == 0)
@@ -74,7 +74,7 @@ public sealed class ReasoningParser
                 {
                     if (plain == text.Length) _writer.AppendWhole(OutputDeltaKind.Reasoning, 0, text);
                     else _writer.Append(OutputDeltaKind.Reasoning, 0, rest[..plain]);
-                    Trace?.Invoke(false, rest[..plain].ToString());
+                    Trace?.Settle(false, rest[..plain]);
                     i += plain - 1;
                     continue;
                 }
@@ -128,7 +128,7 @@ public sealed class ReasoningParser
             case State.ReasoningStart:
                 if (c == '\n')
                 {
-                    Trace?.Invoke(true, "\n");
+                    Trace?.Settle(true, "\n");
                     break;
                 }
                 _state = State.Reasoning;
@@ -153,7 +153,7 @@ public sealed class ReasoningParser
             case State.ContentStart:
                 if (c == '\n')
                 {
-                    Trace?.Invoke(true, "\n");
+                    Trace?.Settle(true, "\n");
                     break;
                 }
                 _state = State.Content;
@@ -175,7 +175,7 @@ public sealed class ReasoningParser
 
     private void Consume(State next)
     {
-        Trace?.Invoke(true, _held.ToString());
+        Trace?.Settle(true, _held);
         _held.Clear();
         _tag = 0;
         _state = next;
@@ -183,7 +183,7 @@ public sealed class ReasoningParser
 
     private void Release(OutputDeltaKind kind)
     {
-        if (_held.Length > 0) Trace?.Invoke(false, _held.ToString());
+        Trace?.Settle(false, _held);
         _writer.Append(kind, 0, _held);
         _held.Clear();
         _tag = 0;
@@ -191,7 +191,7 @@ public sealed class ReasoningParser
 
     private void Emit(OutputDeltaKind kind, char c)
     {
-        Trace?.Invoke(false, c.ToString());
+        Trace?.Settle(false, [c]);
         _writer.Append(kind, 0, c);
     }
 }

@@ -21,7 +21,8 @@ namespace QwenServe.Text.Output;
 // A block without any call, <tool_call></tool_call> included, is content as a whole. Blocks beside it are not touched.
 //
 // What a call is. The name waits until it is known and the arguments have begun, in whatever order they come:
-//  - `parameters` stands for `arguments`. Missing or null arguments are {}. The first of doubled header keys counts; other keys are consumed.
+//  - `parameters` stands for `arguments`. Missing or null arguments are {}. The first of doubled header keys counts; other keys are consumed,
+//    but where there are no arguments a key other than id and type may be what should have been them: the block is content.
 //  - Arguments given as a JSON string wait for its end and are unwrapped if they hold an object; else the block is content.
 //  - Arguments that are a list, a number or a word: the block is content. So is a call without a name or with an empty one.
 // Once the name is out the call stays a call. Its arguments are passed through as they were written (numbers keep their digits, escapes their form,
@@ -61,7 +62,7 @@ public sealed class ToolCallParser
     private readonly DeltaWriter _writer = new();
     private readonly StringBuilder _raw = new();
     private readonly CallScanner _scanner;
-    private readonly Action<bool, string>? _trace;
+    private readonly OutputTrace? _trace;
     private readonly HashSet<string>? _declared;
     private readonly Func<string, bool>? _isDeclared;
     private readonly SearchValues<char> _marks;
@@ -81,8 +82,8 @@ public sealed class ToolCallParser
     }
 
     /// <param name="declaredNames">As above.</param>
-    /// <param name="trace">Receives the raw text in order, true where it was consumed by a call: for tests of conservation.</param>
-    internal ToolCallParser(IEnumerable<string>? declaredNames, Action<bool, string>? trace)
+    /// <param name="trace">Receives the raw text as it is settled; null outside tests.</param>
+    internal ToolCallParser(IEnumerable<string>? declaredNames, OutputTrace? trace)
     {
         _declared = declaredNames?.ToHashSet(StringComparer.Ordinal);
         if (_declared is { Count: 0 }) _declared = null;
@@ -117,7 +118,7 @@ public sealed class ToolCallParser
                 if (plain < 0) plain = rest.Length;
                 if (plain == text.Length) _writer.AppendWhole(OutputDeltaKind.Content, 0, text);
                 else _writer.Append(OutputDeltaKind.Content, 0, rest[..plain]);
-                if (plain > 0) _trace?.Invoke(false, rest[..plain].ToString());
+                _trace?.Settle(false, rest[..plain]);
                 i += plain;
                 if (i == text.Length) break;
             }
@@ -197,7 +198,7 @@ public sealed class ToolCallParser
                 }
                 if (c == '<') return StartTag();
                 if (c == '`' && _declared is not null) return StartTicks();
-                _trace?.Invoke(false, c.ToString());
+                _trace?.Settle(false, [c]);
                 _writer.Append(OutputDeltaKind.Content, 0, c);
                 return true;
 
@@ -456,7 +457,7 @@ public sealed class ToolCallParser
     private void Release()
     {
         if (_raw.Length == 0) return;
-        _trace?.Invoke(false, _raw.ToString());
+        _trace?.Settle(false, _raw);
         _writer.Append(OutputDeltaKind.Content, 0, _raw);
         _raw.Clear();
     }
@@ -464,7 +465,7 @@ public sealed class ToolCallParser
     private void Consume()
     {
         if (_raw.Length == 0) return;
-        _trace?.Invoke(true, _raw.ToString());
+        _trace?.Settle(true, _raw);
         _raw.Clear();
     }
 }
