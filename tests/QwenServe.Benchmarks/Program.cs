@@ -5,6 +5,7 @@ internal static class Program
 {
     private static readonly Dictionary<string, (string Help, Func<string[], int> Run)> Benchmarks = new(StringComparer.Ordinal)
     {
+        ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
     };
 
