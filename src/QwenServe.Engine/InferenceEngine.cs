@@ -136,7 +136,8 @@ public sealed class InferenceEngine : IAsyncDisposable
 
     public async ValueTask DisposeAsync() => await StopAsync(TimeSpan.Zero).ConfigureAwait(false);
 
-    private void Run()
+    /// <summary>The engine thread's work after loading.</summary>
+    internal void Run()
     {
         Loop.Run();
         try

@@ -53,6 +53,8 @@ public sealed class ModelRunner : IDisposable
     /// <summary>Type of the KV cache.</summary>
     public DType KvCacheType { get; private init; }
 
+    private IDisposable? Model { get; init; }
+
     public string DeviceDescription => _device.Description;
 
     /// <summary>Words of a grammar mask.</summary>
@@ -65,8 +67,9 @@ public sealed class ModelRunner : IDisposable
     /// <param name="geometry">The sizes the device was configured with.</param>
     /// <param name="forward">Issues the operations of one forward pass, from Embed to NormLogits.</param>
     /// <param name="options">The engine's options.</param>
+    /// <param name="model">What holds weights on the device; disposed before it.</param>
     /// <exception cref="InvalidOperationException">The memory holds not even one block.</exception>
-    public static ModelRunner Create(IDevice device, ModelGeometry geometry, Action forward, EngineOptions options)
+    public static ModelRunner Create(IDevice device, ModelGeometry geometry, Action forward, EngineOptions options, IDisposable? model = null)
     {
         options.Validate();
         int sequences = options.MaxNumSeqs;
@@ -83,10 +86,14 @@ public sealed class ModelRunner : IDisposable
         if (maxModelLength < options.MaxModelLength)
             options.Log?.Invoke($"max-model-len lowered from {options.MaxModelLength} to {maxModelLength}: {Mebibytes(budget)} of KV cache hold no more");
         device.AllocateKvCache(blocks, options.BlockSize, type);
-        return new ModelRunner(device, geometry, forward, limits, options, blocks, maxModelLength) { KvCacheBytes = blocks * blockBytes, KvCacheType = type };
+        return new ModelRunner(device, geometry, forward, limits, options, blocks, maxModelLength) { KvCacheBytes = blocks * blockBytes, KvCacheType = type, Model = model };
     }
 
-    public void Dispose() => _device.Dispose();
+    public void Dispose()
+    {
+        Model?.Dispose();
+        _device.Dispose();
+    }
 
     /// <summary>Queues the batch's forward pass. Ids the host does not know yet are read on the device.</summary>
     internal void Forward(ScheduledBatch batch)

@@ -45,7 +45,7 @@ internal sealed class SequenceGroup
             request.Prompt.CopyTo(tokens, 0);
             Choices[i] = new Sequence(this, i, tokens, request.Prompt.Length, i == 0 ? keys : [.. keys], blocks, new BlockTable(capacity / options.BlockSize + 1))
             {
-                Draw = MakeDraw(request.Sampling, SplitMix(seed + (ulong)i * 0x9E3779B97F4A7C15)),
+                Draw = MakeDraw(request.Sampling, SeedOf(seed, i)),
                 Mask = request.MaskFactory?.Invoke(i),
             };
         }
@@ -110,9 +110,10 @@ internal sealed class SequenceGroup
         MaskRow = -1,
     };
 
-    /// <summary>The finalizer of SplitMix64 (Steele, Lea and Flood 2014): neighbouring seeds become unrelated.</summary>
-    private static ulong SplitMix(ulong x)
+    /// <summary>SplitMix64 (Steele, Lea and Flood 2014) started at the seed: choices, and neighbouring seeds, become unrelated.</summary>
+    internal static ulong SeedOf(ulong seed, int choice)
     {
+        ulong x = seed + (ulong)choice * 0x9E3779B97F4A7C15;
         x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9;
         x = (x ^ (x >> 27)) * 0x94D049BB133111EB;
         return x ^ (x >> 31);
