@@ -73,6 +73,10 @@ public class ToolCallParserTests
             """<tool_call>{"name": "f", "arguments": {"x": 1}}</tool_call>⏎<tool_call>⏎{"name: oops}⏎</tool_call>⏎<tool_call>{"name": "g", "arguments": {}}</tool_call>""",
             """[⏎<tool_call>⏎{"name: oops}⏎</tool_call>] f{"x": 1} g{}""");
 
+    [Fact]
+    public void Keeps_the_opening_of_a_block_that_another_one_interrupts()
+        => Check("""<tool_call>⏎[<tool_call>{"name": "f"}</tool_call>""", "[<tool_call>⏎[] f{}");
+
     [Theory]
     [InlineData("```json⏎{\"name\": \"f\", \"arguments\": {\"x\": 1}}⏎```", """f{"x": 1}""")]
     [InlineData("Sure:⏎```json⏎{\"name\": \"f\", \"arguments\": {\"x\": 1}}⏎```⏎Done.", """[Sure:⏎Done.] f{"x": 1}""")]
@@ -148,6 +152,9 @@ public class ToolCallParserTests
         var message = ParsedOutput.Assemble([$$"""<tool_call>{"name": "f", "arguments": {"x": {{deep}}"""]);
         using var json = System.Text.Json.JsonDocument.Parse(message.ToolCalls[0].Arguments);
         Assert.Equal(100_000 - 63, message.Content!.Length);
+
+        message = ParsedOutput.Assemble([$$"""<tool_call>{"name": "f", "arguments": {"x": {{deep[..63]}}1, {{deep}}"""]);
+        Assert.Equal("1" + new string(']', 63) + "}", message.ToolCalls[0].Arguments[(6 + 63)..]);
     }
 
     [Fact]
