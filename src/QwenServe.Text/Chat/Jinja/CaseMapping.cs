@@ -43,6 +43,10 @@ internal static class CaseMapping
         return Ascii.IsValid(value.Text) ? value.WithText(value.Text.ToLowerInvariant()) : Map(rendering, value, (rune, text, at) => LowerOf(rune, text, at));
     }
 
+    /// <summary>str.casefold: what upper and lower case agree on, with the dotless i left alone.</summary>
+    public static MarkedString Fold(Rendering rendering, MarkedString value) => Map(rendering, value, (rune, _, _) =>
+        rune.Value == 0x131 ? rune.ToString() : rune.Value == 0x130 ? "i\u0307" : UpperOf(rune).ToLowerInvariant());
+
     public static MarkedString Capitalize(Rendering rendering, MarkedString value) =>
         Map(rendering, value, (rune, text, at) => at == 0 ? TitleOf(rune) : LowerOf(rune, text, at));
 

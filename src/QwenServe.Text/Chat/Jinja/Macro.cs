@@ -92,7 +92,7 @@ internal sealed class MacroDefinition
     public object? Describe(string attribute) => attribute switch
     {
         "name" => new MarkedString(Name),
-        "arguments" => new PyList([.. Parameters.Select(p => (object?)new MarkedString(p))]),
+        "arguments" => new PyTuple([.. Parameters.Select(p => (object?)new MarkedString(p))]),
         "catch_kwargs" => Boxes.Of(_wantsKwargs),
         "catch_varargs" => Boxes.Of(_wantsVarargs),
         "caller" => Boxes.Of(_wantsCaller),

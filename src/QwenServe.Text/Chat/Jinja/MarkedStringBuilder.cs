@@ -56,6 +56,13 @@ internal sealed class MarkedStringBuilder(Rendering rendering)
 
     public void AppendRepeated(MarkedString piece, long count)
     {
+        if (piece.Text.Length == 1 && piece.Marks.Length == 0 && count > 0)
+        {
+            rendering.ChargeText(count, _text.Length + count);
+            _text.Append(piece.Text[0], (int)count);
+            return;
+        }
+
         for (long i = 0; i < count; i++)
             Append(piece);
     }

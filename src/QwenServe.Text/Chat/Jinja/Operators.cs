@@ -71,7 +71,7 @@ internal static class Operators
     public static int Hash(object? value) => value switch
     {
         null => 0,
-        bool flag => flag ? 1 : 0,
+        bool flag => flag ? 1.0.GetHashCode() : 0,
         long number => ((double)number).GetHashCode(),
         BigInteger number => ((double)number).GetHashCode(),
         double number => number == 0 ? 0 : number.GetHashCode(),

@@ -11,6 +11,7 @@ internal sealed class Parser
     private int _at;
     private int _depth;
     private int _loops;
+    private int _branches;
 
     private Parser(List<Token> tokens) => _tokens = tokens;
 
@@ -214,12 +215,14 @@ internal sealed class Parser
         while (true)
         {
             var test = Tuple(false);
+            _branches++;
             branches.Add((test, Block("elif", "else", "endif")));
             string end = Next().Text;
-            if (end == "elif")
-                continue;
             if (end == "else")
                 otherwise = BlockTo("endif");
+            _branches--;
+            if (end == "elif")
+                continue;
             return new IfStatement([.. branches], otherwise, line);
         }
     }
@@ -655,6 +658,10 @@ internal sealed class Parser
         }
     }
 
+    /// <summary>An unknown filter or test fails at once, or inside a branch only when it is reached.</summary>
+    private Filter Unknown(string kind, string name, int line) =>
+        _branches > 0 ? (_, _, _) => throw new JinjaException($"No {kind} named '{name}'.") : throw Fail($"No {kind} named '{name}'.", line);
+
     private string DottedName()
     {
         string name = ExpectName();
@@ -673,7 +680,7 @@ internal sealed class Parser
             int line = Current.Line;
             string name = DottedName();
             var arguments = Current.Is("(") ? CallArguments() : ArgumentList.None;
-            value = new FilterExpression(value, name, Filters.Find(name) ?? throw Fail($"No filter named '{name}'.", line), arguments, line);
+            value = new FilterExpression(value, name, Filters.Find(name) ?? Unknown("filter", name, line), arguments, line);
         }
 
         return value!;
@@ -695,7 +702,7 @@ internal sealed class Parser
             arguments = new ArgumentList([Postfix(Primary())], [], null, null);
         }
 
-        Expression test = new TestExpression(value, Tests.Find(name) ?? throw Fail($"No test named '{name}'.", line), arguments, line);
+        Expression test = new TestExpression(value, Tests.Find(name) ?? Unknown("test", name, line), arguments, line);
         return negated ? new NotExpression(test, line) : test;
     }
 }

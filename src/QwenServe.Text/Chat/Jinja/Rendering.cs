@@ -17,7 +17,7 @@ internal sealed class Rendering
     /// <summary>Nesting of macro calls, recursive loops and nested values.</summary>
     public const int MaximumDepth = 200;
 
-    private const int UnitsPerStep = 64;
+    private const int UnitsPerStep = 32;
 
     private long _steps;
     private int _units;

@@ -224,8 +224,6 @@ internal static class StringFormat
     private static (string Sign, string Digits) Number(object? value, char type, long? precision, char signMode, bool alternate)
     {
         bool integer = Operators.IsInteger(value);
-        if (type == '\0' && value is bool)
-            return ("", PythonText.Scalar(value));
         if (integer && type is '\0' or 'd' or 'n' or 'x' or 'X' or 'o' or 'b' or 'c')
         {
             if (precision is not null)

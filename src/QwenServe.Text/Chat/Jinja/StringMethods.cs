@@ -43,7 +43,7 @@ internal static class StringMethods
         },
         ["upper"] = (r, self, a) => NoArguments(a, "upper", CaseMapping.Upper(r, Self(self))),
         ["lower"] = (r, self, a) => NoArguments(a, "lower", CaseMapping.Lower(r, Self(self))),
-        ["casefold"] = (r, self, a) => NoArguments(a, "casefold", CaseMapping.Lower(r, Self(self))),
+        ["casefold"] = (r, self, a) => NoArguments(a, "casefold", CaseMapping.Fold(r, Self(self))),
         ["capitalize"] = (r, self, a) => NoArguments(a, "capitalize", CaseMapping.Capitalize(r, Self(self))),
         ["title"] = (r, self, a) => NoArguments(a, "title", CaseMapping.Title(r, Self(self))),
         ["swapcase"] = (r, self, a) => NoArguments(a, "swapcase", CaseMapping.Swap(r, Self(self))),

@@ -26,7 +26,7 @@ internal static class Tests
             ["number"] = Simple(Operators.IsNumber),
             ["string"] = Simple(v => v is MarkedString),
             ["mapping"] = Simple(v => v is PyDict),
-            ["sequence"] = Simple(v => v is MarkedString or PySequence or PyDict or PyRange || (v is Undefined u ? throw u.Error() : false)),
+            ["sequence"] = Simple(v => v is MarkedString or PySequence or PyDict or PyRange or Undefined),
             ["iterable"] = Simple(Operators.IsIterable),
             ["callable"] = Simple(v => v is Callable or Undefined),
             ["escaped"] = Simple(v => v is MarkedString { Safe: true }),

@@ -4,7 +4,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using QwenServe.Text.Chat.Jinja;
 
-namespace QwenServe.Tests.Text.Chat;
+namespace QwenServe.Tests.Chat;
 
 /// <summary>Jinja2 itself, in a Python process that answers one request at a time. Absent Jinja2 skips a test here and fails it in CI.</summary>
 internal sealed class JinjaReference : IDisposable
@@ -15,7 +15,7 @@ internal sealed class JinjaReference : IDisposable
 
     private JinjaReference(string python)
     {
-        string script = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Text", "Chat", "make_template_vectors.py");
+        string script = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Chat", "make_template_vectors.py");
         _process = Process.Start(new ProcessStartInfo(python, [script, "--serve"])
         {
             RedirectStandardInput = true,

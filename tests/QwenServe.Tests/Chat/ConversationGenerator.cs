@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json.Nodes;
 using QwenServe.Text.Chat;
 
-namespace QwenServe.Tests.Text.Chat;
+namespace QwenServe.Tests.Chat;
 
 /// <summary>Random conversations whose texts hold control tokens, quotes, newlines and characters of every plane.</summary>
 internal sealed class ConversationGenerator(int seed)
