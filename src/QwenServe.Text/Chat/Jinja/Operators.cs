@@ -137,7 +137,7 @@ internal static class Operators
             case bool flag:
                 return flag ? 1 : 0;
             case BigInteger big:
-                double converted = (double)big;
+                double converted = RoundToDouble(big);
                 return double.IsInfinity(converted) ? throw new ConversionException("int too large to convert to float") : converted;
             case Undefined undefined:
                 throw undefined.Error();
