@@ -34,7 +34,7 @@ public sealed class ServerApp : IAsyncDisposable
     internal IServiceProvider Services => _web.Services;
 
     /// <summary>Builds the server of the program.</summary>
-    public static ServerApp Build(QwenServeSettings settings) => Build(settings, ModelLoading.Load);
+    public static ServerApp Build(QwenServeSettings settings) => Build(settings, ModelLoading.LoadAsync);
 
     /// <summary>Builds a server around any model; tests start here.</summary>
     internal static ServerApp Build(QwenServeSettings settings, ModelLoader loader)
@@ -65,11 +65,7 @@ public sealed class ServerApp : IAsyncDisposable
         }));
         services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits);
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
-        services.AddSingleton(provider =>
-        {
-            var http = provider.GetRequiredService<HttpMetrics>();
-            return new Metrics(instrument => instrument.Meter.Name != HttpMetrics.MeterName || http.Owns(instrument));
-        });
+        services.AddSingleton<Metrics>();
 
         var web = builder.Build();
         web.UseMiddleware<RequestIds>();
@@ -80,6 +76,9 @@ public sealed class ServerApp : IAsyncDisposable
         web.UseMiddleware<ApiKeys>();
         Probes.Map(web);
         ModelsEndpoint.Map(web);
+        ChatCompletionsEndpoint.Map(web);
+        CompletionsEndpoint.Map(web);
+        TokenizeEndpoint.Map(web);
         return new ServerApp(web, settings);
     }
 

@@ -1,5 +1,3 @@
-using System.Runtime.CompilerServices;
-
 namespace QwenServe.Text.Tokenization;
 
 /// <summary>
@@ -20,7 +18,6 @@ internal static class ByteLevel
     /// <param name="destination">At least as long as <paramref name="spelled"/>.</param>
     /// <param name="inAlphabet">Whether every character was in the alphabet.</param>
     /// <returns>Bytes written.</returns>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static int Decode(ReadOnlySpan<byte> spelled, Span<byte> destination, out bool inAlphabet)
     {
         var written = 0;

@@ -10,14 +10,12 @@ namespace QwenServe.Hosting;
 /// </summary>
 internal sealed class HttpMetrics : IDisposable
 {
-    public const string MeterName = "QwenServe.Http";
-
     public static readonly double[] DurationBuckets = [0.1, 0.5, 1];
 
     public static readonly double[] FineDurationBuckets =
         [0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 3.5, 4, 4.5, 5, 7.5, 10, 30, 60];
 
-    private readonly Meter _meter = new(MeterName);
+    private readonly Meter _meter = new("QwenServe.Http");
     private readonly Counter<long> _requests;
     private readonly Histogram<double> _duration;
     private readonly Histogram<double> _fineDuration;
@@ -31,7 +29,7 @@ internal sealed class HttpMetrics : IDisposable
             advice: new InstrumentAdvice<double> { HistogramBucketBoundaries = FineDurationBuckets });
     }
 
-    public bool Owns(Instrument instrument) => ReferenceEquals(instrument.Meter, _meter);
+    public Meter Meter => _meter;
 
     public void Record(HttpContext context, TimeSpan elapsed)
     {

@@ -7,22 +7,36 @@ namespace QwenServe.Hosting;
 /// <summary>Gathers the meters of one server, however many servers a process holds, and exposes them.</summary>
 internal sealed class Metrics : IDisposable
 {
-    private readonly PrometheusText _exporter = new();
-    private readonly MeterProvider _provider;
+    private readonly Lock _gate = new();
+    private readonly List<(MeterProvider Provider, PrometheusText Exporter)> _gatherers = [];
 
-    /// <param name="isOurs">Whether an instrument belongs to this server.</param>
-    public Metrics(Func<Instrument, bool> isOurs)
+    public Metrics(HttpMetrics http)
     {
-        _provider = Sdk.CreateMeterProviderBuilder()
-            .AddMeter("QwenServe", HttpMetrics.MeterName, "System.Runtime")
-            .AddView(instrument => isOurs(instrument) ? null : MetricStreamConfiguration.Drop)
-            .AddReader(new BaseExportingMetricReader(_exporter))
-            .Build();
+        Gather([], http.Meter, "System.Runtime");
     }
 
-    public void SetModel(string name) => _exporter.ConstantLabels = [new("model_name", name), new("engine", "0")];
+    /// <summary>Adds the engine's meter, once there is one.</summary>
+    public void Attach(Meter engine, string model) => Gather([new("model_name", model), new("engine", "0")], engine);
 
-    public string Scrape() => _exporter.Scrape();
+    public string Scrape()
+    {
+        lock (_gate) return string.Concat(_gatherers.Select(g => g.Exporter.Scrape()));
+    }
 
-    public void Dispose() => _provider.Dispose();
+    public void Dispose()
+    {
+        foreach (var (provider, _) in _gatherers) provider.Dispose();
+    }
+
+    private void Gather(IReadOnlyList<KeyValuePair<string, string>> labels, Meter meter, params string[] more)
+    {
+        var exporter = new PrometheusText { ConstantLabels = labels };
+        var provider = Sdk.CreateMeterProviderBuilder()
+            .AddMeter([meter.Name, .. more])
+            // Meters are found by name; another server's of the same name is not ours.
+            .AddView(instrument => ReferenceEquals(instrument.Meter, meter) || more.Contains(instrument.Meter.Name) ? null : MetricStreamConfiguration.Drop)
+            .AddReader(new BaseExportingMetricReader(exporter))
+            .Build();
+        lock (_gate) _gatherers.Add((provider, exporter));
+    }
 }

@@ -3,14 +3,16 @@ using QwenServe.Settings;
 
 namespace QwenServe.Hosting;
 
-/// <summary>Loads the model; runs on a thread of its own and reports as it goes.</summary>
-internal delegate ServedModel ModelLoader(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel);
+/// <summary>Loads the model and reports as it goes: what is done, the share of it that is done, and a detail.</summary>
+internal delegate Task<ServedModel> ModelLoader(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel);
 
 /// <summary>Owns the served model: loads it behind the open port and hands it to requests once it is there.</summary>
-internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, Lifecycle lifecycle, Metrics metrics) : IDisposable
+internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, Lifecycle lifecycle, Metrics metrics) : IAsyncDisposable
 {
     private readonly TaskCompletionSource<ServedModel> _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stop = new();
+    private Task _loading = Task.CompletedTask;
+    private ServedModel? _model;
 
     /// <summary>Completes when the model answers; fails with a <see cref="StartupException"/> when it cannot.</summary>
     public Task<ServedModel> Loaded => _loaded.Task;
@@ -21,7 +23,7 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
         get
         {
             lifecycle.ThrowIfNotReady();
-            return _loaded.Task.Result;
+            return _model!;
         }
     }
 
@@ -33,35 +35,43 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
         return name is null || model.Names.Contains(name) ? model : throw ApiException.ModelNotFound(name);
     }
 
-    public void Start(ProgressLine progress)
-        => new Thread(() => Load(progress)) { IsBackground = true, Name = "model loader" }.Start();
+    public void Start(ProgressLine progress) => _loading = Task.Run(() => LoadAsync(progress));
 
-    public void Dispose()
+    public async ValueTask DisposeAsync()
     {
-        _stop.Cancel();
-        if (_loaded.Task.IsCompletedSuccessfully) _loaded.Task.Result.Dispose();
+        await _stop.CancelAsync().ConfigureAwait(false);
+        await _loading.ConfigureAwait(false);
+        if (_model is not null) await _model.DisposeAsync().ConfigureAwait(false);
         _stop.Dispose();
     }
 
-    private void Load(ProgressLine progress)
+    private async Task LoadAsync(ProgressLine progress)
     {
+        ServedModel? model = null;
         try
         {
-            var model = loader(settings, (activity, share, detail) =>
+            model = await loader(settings, (activity, share, detail) =>
             {
                 lifecycle.Report(activity, share);
                 progress.Report(activity, share, detail);
-            }, _stop.Token);
-            metrics.SetModel(model.Name);
+            }, _stop.Token).ConfigureAwait(false);
+            metrics.Attach(model.Engine.Metrics.Meter, model.Name);
+            lifecycle.Report("warming up", null);
+            await model.WarmUpAsync(_stop.Token).ConfigureAwait(false);
             progress.Clear();
-            _loaded.SetResult(model);
+            _model = model;
             lifecycle.BecomeReady();
+            _loaded.SetResult(model);
+            _ = model.Engine.Ended.ContinueWith(_ => lifecycle.Fail(), TaskScheduler.Default);
         }
+#pragma warning disable CA1031 // It reaches the operator as one line.
         catch (Exception e)
+#pragma warning restore CA1031
         {
             progress.Clear();
             lifecycle.Fail();
             _loaded.SetException(e as StartupException ?? new StartupException(OneLine(e), e));
+            if (model is not null) await model.DisposeAsync().ConfigureAwait(false);
         }
     }
 
@@ -69,7 +79,8 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
     private static string OneLine(Exception e)
     {
         string message = e.Message.ReplaceLineEndings(" ");
-        return e is IOException or UnauthorizedAccessException or OperationCanceledException || e.GetType().Namespace?.StartsWith("QwenServe", StringComparison.Ordinal) == true
+        return e is IOException or InvalidDataException or UnauthorizedAccessException or OperationCanceledException or InvalidOperationException
+            || e.GetType().Namespace?.StartsWith("QwenServe", StringComparison.Ordinal) == true
             ? message
             : $"{e.GetType().Name}: {message}";
     }

@@ -1,25 +1,66 @@
+using System.Globalization;
+using QwenServe.Engine;
+using QwenServe.Engine.Model;
+using QwenServe.Text.Chat;
+using QwenServe.Text.Tokenization;
+
 namespace QwenServe.Hosting;
 
 /// <summary>A model that is loaded and answers.</summary>
-internal sealed class ServedModel : IDisposable
+internal sealed class ServedModel : IAsyncDisposable
 {
     /// <summary>What clients may call it; the first is written in answers.</summary>
     public required IReadOnlyList<string> Names { get; init; }
 
-    /// <summary>Tokens of the longest sequence, prompt and answer together.</summary>
-    public required int MaxModelLen { get; init; }
-
     /// <summary>Where it came from, for people.</summary>
     public required string Root { get; init; }
 
+    public required InferenceEngine Engine { get; init; }
+
+    public required Tokenizer Tokenizer { get; init; }
+
+    /// <summary>Null when the checkpoint has none; chat is then refused.</summary>
+    public required ChatTemplate? Template { get; init; }
+
+    /// <summary>Where requests that say nothing take their sampling from.</summary>
+    public GenerationConfig Defaults { get; init; } = new();
+
+    public bool ControlTokensInContent { get; init; }
+
     public DateTimeOffset Created { get; } = DateTimeOffset.UtcNow;
+
+    /// <summary>What loading took.</summary>
+    public TimeSpan LoadTime { get; init; }
 
     public string Name => Names[0];
 
-    /// <summary>The line that ends loading: what is served, where, on which device, with how much KV cache.</summary>
-    public string Describe(Uri address) => $"Serving {string.Join(", ", Names)} on {address}v1";
+    /// <summary>Tokens of the longest sequence, prompt and answer together.</summary>
+    public int MaxModelLen => Engine.MaxModelLength;
 
-    public void Dispose()
+    /// <summary>The line that ends loading: what is served, where, on which device, with how much KV cache.</summary>
+    public string Describe(Uri address)
     {
+        var (blocks, size) = Engine.Blocks;
+        return string.Create(CultureInfo.InvariantCulture,
+            $"Serving {string.Join(", ", Names)} on {address}v1 with {Engine.DeviceDescription}; context {MaxModelLen} tokens, KV cache {Engine.KvCacheBytes / (double)(1 << 20):F0} MiB = {(long)blocks * size} tokens; loaded in {LoadTime.TotalSeconds:F1} s");
     }
+
+    /// <summary>Runs a few tokens through the whole path, so that the first client does not pay for compilation.</summary>
+    public async Task WarmUpAsync(CancellationToken cancel)
+    {
+        int[] prompt = Tokenizer.Encode("Hello");
+        if (prompt.Length == 0 || prompt.Length + 4 > MaxModelLen) return;
+        await using var stream = Engine.Submit(new GenerationRequest
+        {
+            Id = "warm-up",
+            Prompt = prompt,
+            MaxTokens = 4,
+            CacheSalt = "warm-up",
+            Sampling = new SamplingParameters { Temperature = 0, IgnoreEos = true },
+        });
+        await foreach (var e in stream.WithCancellation(cancel).ConfigureAwait(false))
+            if (e.Finish == FinishReason.Error) throw new StartupException("the first step failed: " + e.Error);
+    }
+
+    public ValueTask DisposeAsync() => Engine.DisposeAsync();
 }

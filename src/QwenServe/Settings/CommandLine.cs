@@ -71,7 +71,10 @@ public static class CommandLine
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {
-            error.WriteLine("qwenserve: " + parsed.Errors[0].Message + " (see qwenserve --help)");
+            // A mistyped option is the likelier cause than what the parser makes of the rest.
+            var known = root.Options.SelectMany(o => o.Aliases.Append(o.Name)).ToHashSet(StringComparer.Ordinal);
+            string? mistyped = args.Select(a => a.Split('=')[0]).FirstOrDefault(a => a.StartsWith("--", StringComparison.Ordinal) && !known.Contains(a));
+            error.WriteLine("qwenserve: " + (mistyped is null ? parsed.Errors[0].Message : $"Unrecognized option '{mistyped}'.") + " (see qwenserve --help)");
             return (null, 2);
         }
         int exitCode = parsed.Invoke(new InvocationConfiguration { Output = output, Error = error });

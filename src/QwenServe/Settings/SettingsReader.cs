@@ -97,8 +97,14 @@ public sealed class SettingsReader(IConfiguration configuration)
     {
         double unit = text.Length == 0 ? 1 : text[^1] switch
         {
-            'k' => 1e3, 'm' => 1e6, 'g' => 1e9, 't' => 1e12,
-            'K' => 1L << 10, 'M' => 1L << 20, 'G' => 1L << 30, 'T' => 1L << 40,
+            'k' => 1e3,
+            'm' => 1e6,
+            'g' => 1e9,
+            't' => 1e12,
+            'K' => 1L << 10,
+            'M' => 1L << 20,
+            'G' => 1L << 30,
+            'T' => 1L << 40,
             _ => 1,
         };
         bool parsed = double.TryParse(unit == 1 ? text : text[..^1], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out value);

@@ -1,24 +1,19 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
-using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
-using QwenServe.Settings;
 
 namespace QwenServe.Tests.Api;
 
 public class EnvelopeTests
 {
-    private static ServedModel Model(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel)
-        => new() { Names = ["org/name", "short"], MaxModelLen = 4096, Root = "/models/x" };
-
     [Theory]
     [InlineData("GET", "/nowhere", 404, "unknown_url")]
     [InlineData("DELETE", "/v1/models", 405, null)]
     [InlineData("GET", "/v1/models/other", 404, "model_not_found")]
     public async Task Every_refusal_has_the_four_keys_of_the_envelope(string method, string path, int status, string? code)
     {
-        await using var server = await TestServer.StartAsync(Model);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
         using var request = new HttpRequestMessage(new HttpMethod(method), path);
         var response = await server.Client.SendAsync(request);
         Assert.Equal(status, (int)response.StatusCode);
@@ -35,10 +30,10 @@ public class EnvelopeTests
     [InlineData("/v1/models/short")]
     public async Task A_model_is_found_with_its_slash_encoded_or_not(string path)
     {
-        await using var server = await TestServer.StartAsync(Model);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
         var model = await TestServer.JsonAsync(await server.GetAsync(path));
         Assert.Contains(model.GetProperty("id").GetString(), new[] { "org/name", "short" });
-        Assert.Equal(4096, model.GetProperty("max_model_len").GetInt32());
+        Assert.Equal(ScriptedModel.MaxModelLen, model.GetProperty("max_model_len").GetInt32());
         Assert.Equal(JsonValueKind.Number, model.GetProperty("created").ValueKind);
         Assert.DoesNotContain('.', model.GetProperty("created").GetRawText());
     }
@@ -46,7 +41,7 @@ public class EnvelopeTests
     [Fact]
     public async Task Head_is_answered_without_a_body()
     {
-        await using var server = await TestServer.StartAsync(Model);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
         using var request = new HttpRequestMessage(HttpMethod.Head, "/v1/models");
         var response = await server.Client.SendAsync(request);
         Assert.Equal(HttpStatusCode.OK, response.StatusCode);
@@ -56,7 +51,7 @@ public class EnvelopeTests
     [Fact]
     public async Task Each_answer_has_a_request_id_and_echoes_the_clients()
     {
-        await using var server = await TestServer.StartAsync(Model);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
         Assert.StartsWith("req_", (await server.GetAsync("/nowhere")).Headers.GetValues("x-request-id").Single(), StringComparison.Ordinal);
         using var request = new HttpRequestMessage(HttpMethod.Get, "/v1/models");
         request.Headers.Add("x-request-id", "mine-7");
@@ -66,7 +61,7 @@ public class EnvelopeTests
     [Fact]
     public async Task A_key_is_asked_for_on_the_api_and_not_on_probes()
     {
-        await using var server = await TestServer.StartAsync(Model, s => s with { Server = s.Server with { ApiKeys = ["good", "better"] } });
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."), s => s with { Server = s.Server with { ApiKeys = ["good", "better"] } });
         var missing = await server.GetAsync("/v1/models");
         Assert.Equal(HttpStatusCode.Unauthorized, missing.StatusCode);
         Assert.Single(missing.Headers.WwwAuthenticate);
@@ -85,7 +80,7 @@ public class EnvelopeTests
     [Fact]
     public async Task A_browser_may_send_the_headers_of_the_SDKs_from_any_origin()
     {
-        await using var server = await TestServer.StartAsync(Model, s => s with { Server = s.Server with { ApiKeys = ["key"] } });
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."), s => s with { Server = s.Server with { ApiKeys = ["key"] } });
         using var preflight = new HttpRequestMessage(HttpMethod.Options, "/v1/chat/completions");
         preflight.Headers.Add("Origin", "http://example.org");
         preflight.Headers.Add("Access-Control-Request-Method", "POST");
@@ -105,7 +100,7 @@ public class EnvelopeTests
     [Fact]
     public async Task Metrics_count_requests_under_the_names_dashboards_know()
     {
-        await using var server = await TestServer.StartAsync(Model);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
         for (int i = 0; i < 3; i++) await server.GetAsync("/v1/models");
         await server.GetAsync("/nowhere");
         var response = await server.GetAsync("/metrics");

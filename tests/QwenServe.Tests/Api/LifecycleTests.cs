@@ -11,7 +11,7 @@ public class LifecycleTests
     public async Task The_port_answers_while_the_model_loads_and_tells_how_far_it_is()
     {
         using var loaded = new ManualResetEventSlim();
-        ServedModel Slow(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel)
+        Task<ServedModel> Slow(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel)
         {
             report("loading weights", 0.42, null);
             loaded.Wait(cancel);
@@ -40,8 +40,8 @@ public class LifecycleTests
     [Fact]
     public async Task A_port_in_use_is_one_clear_line()
     {
-        await using var first = await TestServer.StartAsync((_, _, _) => throw new StartupException("none"), waitUntilReady: false);
-        await using var second = ServerApp.Build(new QwenServeSettings { Server = new ServerSettings { Port = first.App.Address.Port } }, (_, _, _) => throw new StartupException("none"));
+        await using var first = await TestServer.StartAsync((_, _, _) => Task.FromException<ServedModel>(new StartupException("none")), waitUntilReady: false);
+        await using var second = ServerApp.Build(new QwenServeSettings { Server = new ServerSettings { Port = first.App.Address.Port } }, (_, _, _) => Task.FromException<ServedModel>(new StartupException("none")));
         var error = await Assert.ThrowsAsync<StartupException>(() => second.StartAsync());
         Assert.Matches(@"^cannot listen on 127\.0\.0\.1:\d+: [^\n]*in use[^\n]*$", error.Message);
     }

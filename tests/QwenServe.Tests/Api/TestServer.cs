@@ -19,6 +19,11 @@ internal sealed class TestServer : IAsyncDisposable
     /// <summary>Its base address is the server's.</summary>
     public HttpClient Client { get; }
 
+    public static Task<TestServer> StartAsync(ScriptedModel model, Func<QwenServeSettings, QwenServeSettings>? change = null) => StartAsync(model.LoadAsync, change);
+
+    /// <summary>The embedded model on the CPU.</summary>
+    public static Task<TestServer> StartEmbeddedAsync() => StartAsync(ModelLoading.LoadAsync, s => s with { Engine = s.Engine with { KvCacheMemory = 64 << 20 } });
+
     public static async Task<TestServer> StartAsync(ModelLoader loader, Func<QwenServeSettings, QwenServeSettings>? change = null, bool waitUntilReady = true)
     {
         var settings = new QwenServeSettings
@@ -36,6 +41,21 @@ internal sealed class TestServer : IAsyncDisposable
         => Client.PostAsync(new Uri(path, UriKind.Relative), new StringContent(body, Encoding.UTF8, mediaType));
 
     public Task<HttpResponseMessage> GetAsync(string path) => Client.GetAsync(new Uri(path, UriKind.Relative));
+
+    /// <summary>Posts and reads the events of the answer; <c>[DONE]</c> is the last if it came.</summary>
+    public async Task<List<string>> StreamAsync(string path, string body)
+    {
+        using var response = await PostAsync(path, body);
+        Assert.Equal(System.Net.HttpStatusCode.OK, response.StatusCode);
+        Assert.Equal("text/event-stream", response.Content.Headers.ContentType!.ToString());
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.EndsWith("\n\n", text, StringComparison.Ordinal);
+        var events = text[..^2].Split("\n\n").ToList();
+        // Nothing but data lines: comments and event names break clients.
+        Assert.All(events, e => Assert.StartsWith("data: ", e, StringComparison.Ordinal));
+        Assert.All(events, e => Assert.DoesNotContain('\n', e));
+        return [.. events.Select(e => e["data: ".Length..])];
+    }
 
     public static async Task<JsonElement> JsonAsync(HttpResponseMessage response)
     {

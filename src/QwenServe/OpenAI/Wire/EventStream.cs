@@ -10,6 +10,8 @@ namespace QwenServe.OpenAI.Wire;
 /// </summary>
 internal sealed class EventStream : IDisposable
 {
+    private static readonly TimeSpan Parting = TimeSpan.FromMilliseconds(100);
+
     private readonly HttpContext _context;
     private readonly ArrayBufferWriter<byte> _buffer = new(1024);
     private readonly Utf8JsonWriter _json;
@@ -33,6 +35,17 @@ internal sealed class EventStream : IDisposable
         // nginx gathers a response before it passes it on, unless told so here.
         response.Headers["X-Accel-Buffering"] = "no";
         response.Headers.ContentEncoding = "identity";
+    }
+
+    /// <summary>Takes the headers back, for an answer that is an error after all.</summary>
+    public void Withdraw()
+    {
+        var headers = _context.Response.Headers;
+        headers.ContentType = default;
+        headers.CacheControl = default;
+        headers.ContentEncoding = default;
+        headers.Remove("X-Accel-Buffering");
+        _buffer.ResetWrittenCount();
     }
 
     /// <summary>Starts an event; write one JSON value and call <see cref="EndEvent"/>.</summary>
@@ -72,6 +85,8 @@ internal sealed class EventStream : IDisposable
             _buffer.Write("\n\n"u8);
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5));
             await FlushAsync(patience.Token).ConfigureAwait(false);
+            // A flush hands the frame to the transport; cutting the connection at once would throw it away there.
+            await Task.Delay(Parting, patience.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is IOException or OperationCanceledException)
         {

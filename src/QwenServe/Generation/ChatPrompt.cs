@@ -1,0 +1,29 @@
+using QwenServe.Hosting;
+using QwenServe.OpenAI.Wire;
+using QwenServe.Text.Chat;
+using QwenServe.Text.Output;
+
+namespace QwenServe.Generation;
+
+/// <summary>A conversation as the ids a model reads.</summary>
+/// <param name="Tokens">The prompt.</param>
+/// <param name="Reasoning">Whether the prompt ends inside the model's reasoning.</param>
+internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning)
+{
+    /// <exception cref="ApiException">The template refuses the conversation, or the model has none.</exception>
+    public static ChatPrompt Render(ServedModel model, Conversation conversation)
+    {
+        if (model.Template is null)
+            throw ApiException.InvalidValue("messages", $"The model `{model.Name}` has no chat template; use /v1/completions, or start the server with --chat-template.");
+        try
+        {
+            var prompt = model.Template.Render(conversation);
+            var reasoning = prompt.Text.AsSpan().TrimEnd().EndsWith("<think>", StringComparison.Ordinal) ? ReasoningMode.Assumed : ReasoningMode.Off;
+            return new ChatPrompt(model.ControlTokensInContent ? model.Tokenizer.Encode(prompt.Text) : model.Tokenizer.Encode(prompt), reasoning);
+        }
+        catch (ChatTemplateException e)
+        {
+            throw new ApiException(400, "The chat template refuses the conversation: " + e.Message, "messages", "invalid_value");
+        }
+    }
+}

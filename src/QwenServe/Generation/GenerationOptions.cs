@@ -1,0 +1,26 @@
+using QwenServe.Engine;
+
+namespace QwenServe.Generation;
+
+/// <summary>How a prompt is to be continued, whatever endpoint asked.</summary>
+internal sealed record GenerationOptions
+{
+    public SamplingParameters Sampling { get; init; } = new();
+
+    /// <summary>Continuations of each prompt.</summary>
+    public int Choices { get; init; } = 1;
+
+    /// <summary>Null: to the end of the context.</summary>
+    public int? MaxTokens { get; init; }
+
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    public bool IncludeStop { get; init; }
+
+    public bool SkipSpecialTokens { get; init; } = true;
+
+    public string? CacheSalt { get; init; }
+
+    /// <summary>Null: none; otherwise how many of the most probable tokens at each place of the prompt.</summary>
+    public int? PromptLogProbs { get; init; }
+}

@@ -1,0 +1,199 @@
+using QwenServe.Engine;
+using QwenServe.OpenAI.Wire;
+using QwenServe.Text.Output;
+using QwenServe.Text.Tokenization;
+
+namespace QwenServe.Generation;
+
+/// <summary>
+/// One prompt being continued: token events of the engine in, text, reasoning and tool calls out, for each of its choices. It is queued
+/// when it is made, so that a refusal comes before anything has been answered; a stop string or disposal ends the engine's work.
+/// One reader.
+/// </summary>
+internal sealed class TextGeneration : IAsyncDisposable
+{
+    private readonly GenerationStream _stream;
+    private readonly IAsyncEnumerator<TokenEvent> _events;
+    private readonly Choice[] _choices;
+    private readonly List<ChoiceDelta> _deltas = [];
+    private readonly List<ChoiceDelta> _spare = [];
+    private int _open;
+
+    private TextGeneration(GenerationStream stream, int promptTokens, Choice[] choices, CancellationToken cancel)
+    {
+        _stream = stream;
+        _events = stream.GetAsyncEnumerator(cancel);
+        PromptTokens = promptTokens;
+        _choices = choices;
+        _open = choices.Length;
+    }
+
+    public int PromptTokens { get; }
+
+    /// <summary>Over all choices, stop tokens included.</summary>
+    public int CompletionTokens { get; private set; }
+
+    /// <summary>Prompt tokens found in the prefix cache.</summary>
+    public int CachedTokens => _stream.CachedTokens;
+
+    /// <summary>There after the first read, when asked for.</summary>
+    public IReadOnlyList<PromptLogProb?>? PromptLogProbs { get; private set; }
+
+    /// <summary>Queues a prompt.</summary>
+    /// <param name="engine">The engine.</param>
+    /// <param name="tokenizer">Turns its ids into text.</param>
+    /// <param name="id">The request's id, for traces.</param>
+    /// <param name="prompt">Token ids.</param>
+    /// <param name="options">How to continue.</param>
+    /// <param name="output">How to read what comes; its stop strings are those of <paramref name="options"/>.</param>
+    /// <param name="chat">Whether the prompt was a conversation, for the words of errors.</param>
+    /// <param name="cancel">Ends waiting.</param>
+    /// <exception cref="ApiException">The engine refuses.</exception>
+    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, bool chat, CancellationToken cancel)
+    {
+        output = output with { StopStrings = options.Stop, IncludeStopString = options.IncludeStop };
+        GenerationStream stream;
+        try
+        {
+            stream = engine.Submit(new GenerationRequest
+            {
+                Id = id,
+                Prompt = prompt,
+                Sampling = options.Sampling,
+                Choices = options.Choices,
+                MaxTokens = options.MaxTokens,
+                CacheSalt = options.CacheSalt,
+                PromptLogProbs = options.PromptLogProbs,
+            });
+        }
+        catch (InvalidParameterException e)
+        {
+            throw ApiException.InvalidValue(e.Parameter, $"Invalid '{e.Parameter}': {e.Message}.");
+        }
+        catch (PromptTooLongException e)
+        {
+            throw ApiException.ContextLength(e.MaxModelLength, e.PromptTokens, e.MaxTokens ?? 0, chat);
+        }
+        catch (EngineOverloadedException e)
+        {
+            throw ApiException.Overloaded(e.RetryAfter);
+        }
+        catch (EngineUnavailableException e)
+        {
+            throw ApiException.NotReady(e.Faulted ? "The engine has failed." : "The server is shutting down.", TimeSpan.FromSeconds(5));
+        }
+        bool logProbs = options.Sampling.LogProbs is not null;
+        var choices = new Choice[options.Choices];
+        for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), logProbs, tokenizer);
+        return new TextGeneration(stream, prompt.Length, choices, cancel);
+    }
+
+    /// <summary>Waits for what comes next and takes all that is there.</summary>
+    /// <returns>What each choice gained; the same list each time. Null after the end of all choices.</returns>
+    /// <exception cref="ApiException">The engine failed.</exception>
+    /// <exception cref="OperationCanceledException">Waiting was ended.</exception>
+    public async ValueTask<IReadOnlyList<ChoiceDelta>?> ReadAsync()
+    {
+        Recycle();
+        if (_open == 0 || !await _events.MoveNextAsync().ConfigureAwait(false)) return null;
+        Take(_events.Current);
+        while (_open > 0 && _stream.TryRead(out var next)) Take(next);
+        if (_open == 0) await _stream.DisposeAsync().ConfigureAwait(false);
+        return _deltas;
+    }
+
+    public ValueTask DisposeAsync() => _stream.DisposeAsync();
+
+    private void Take(in TokenEvent e)
+    {
+        if (e.PromptLogProbs is not null) PromptLogProbs = e.PromptLogProbs;
+        var choice = _choices[e.Choice];
+        // A choice that a stop string has ended may still get tokens while its siblings run.
+        if (choice.Ended) return;
+        if (e.Finish is FinishReason.Error) throw ApiException.Internal(e.Error ?? "The generation failed.");
+        if (e.Finish is FinishReason.Abort) throw ApiException.NotReady(e.Error ?? "The request was ended by the server.", TimeSpan.FromSeconds(1));
+        if (e.Token >= 0) CompletionTokens++;
+        var delta = DeltaOf(e.Choice);
+        if (choice.Take(in e, delta)) _open--;
+    }
+
+    private ChoiceDelta DeltaOf(int choice)
+    {
+        foreach (var known in _deltas)
+            if (known.Choice == choice) return known;
+        ChoiceDelta delta;
+        if (_spare.Count > 0)
+        {
+            delta = _spare[^1];
+            _spare.RemoveAt(_spare.Count - 1);
+        }
+        else delta = new ChoiceDelta();
+        delta.Clear(choice);
+        _deltas.Add(delta);
+        return delta;
+    }
+
+    private void Recycle()
+    {
+        _spare.AddRange(_deltas);
+        _deltas.Clear();
+    }
+
+    /// <summary>The text side of one choice.</summary>
+    private sealed class Choice(Detokenizer detokenizer, OutputPipeline pipeline, bool logProbs, Tokenizer tokenizer)
+    {
+        private readonly Queue<(TokenRecord Record, long Start, long End)> _unsettled = new();
+        private long _fed;
+
+        public bool Ended { get; private set; }
+
+        /// <returns>Whether the choice has ended.</returns>
+        public bool Take(in TokenEvent e, ChoiceDelta delta)
+        {
+            // A stop id is counted but is no text.
+            if (e.Token >= 0 && e.Finish != FinishReason.Stop) Push(in e, delta.Output);
+            if (pipeline.Stopped) End(truncated: false, delta);
+            else if (e.Finish != FinishReason.None)
+            {
+                Feed(detokenizer.Flush(), delta.Output);
+                End(e.Finish == FinishReason.Length, delta);
+            }
+            else Settle(pipeline.Settled, delta);
+            return Ended;
+        }
+
+        private void Push(in TokenEvent e, List<OutputDelta> output)
+        {
+            long start = _fed;
+            string text = detokenizer.Push(e.Token);
+            Feed(text, output);
+            if (!logProbs) return;
+            // A token that left half a character behind is settled with the character's first unit.
+            bool waits = text.Length == 0 && !tokenizer.IsSpecial(e.Token) && !tokenizer.TokenBytes(e.Token).IsEmpty;
+            _unsettled.Enqueue((new TokenRecord(e.Token, e.LogProb, e.TopLogProbs), start, waits ? _fed + 1 : _fed));
+        }
+
+        private void Feed(string text, List<OutputDelta> output)
+        {
+            if (text.Length == 0) return;
+            _fed += text.Length;
+            pipeline.Feed(text, output);
+        }
+
+        private void End(bool truncated, ChoiceDelta delta)
+        {
+            delta.Finish = pipeline.Finish(truncated, delta.Output).Finish;
+            Ended = true;
+            Settle(long.MaxValue, delta);
+        }
+
+        private void Settle(long settled, ChoiceDelta delta)
+        {
+            while (_unsettled.TryPeek(out var next) && next.End <= settled)
+            {
+                delta.Tokens.Add(next.Record);
+                _unsettled.Dequeue();
+            }
+        }
+    }
+}

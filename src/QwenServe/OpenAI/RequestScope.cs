@@ -1,0 +1,72 @@
+using QwenServe.Hosting;
+using QwenServe.OpenAI.Wire;
+
+namespace QwenServe.OpenAI;
+
+/// <summary>
+/// A request's time in the server: admitted when made, ended by whichever comes first of the answer's end, the client's leaving, and
+/// the end of draining.
+/// </summary>
+internal sealed class RequestScope : IDisposable
+{
+    private readonly HttpContext _context;
+    private readonly Lifecycle _lifecycle;
+    private readonly Lifecycle.Admission _admission;
+    private readonly CancellationTokenSource _cancel;
+
+    /// <exception cref="ApiException">503: not ready, or no longer.</exception>
+    public RequestScope(HttpContext context)
+    {
+        _context = context;
+        Host = context.RequestServices.GetRequiredService<ModelHost>();
+        _lifecycle = context.RequestServices.GetRequiredService<Lifecycle>();
+        _admission = _lifecycle.Enter();
+        _cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, _lifecycle.Expired);
+    }
+
+    public ModelHost Host { get; }
+
+    /// <summary>The client has left, or the server has no more time.</summary>
+    public CancellationToken Cancelled => _cancel.Token;
+
+    /// <summary>Runs what produces an answer; turns the end of the server's time into an error that says so.</summary>
+    public async Task WaitAsync(Func<Task> produce)
+    {
+        try
+        {
+            await produce().ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_lifecycle.Expired.IsCancellationRequested && !_context.RequestAborted.IsCancellationRequested)
+        {
+            throw ApiException.NotReady("The server was shut down before the answer was complete.", TimeSpan.FromSeconds(5));
+        }
+    }
+
+    /// <summary>Runs what produces events. An error before the first byte is a status; after it, a frame and the connection's end.</summary>
+    public async Task StreamAsync(HttpContext context, Func<EventStream, Task> produce)
+    {
+        using var events = new EventStream(context);
+        try
+        {
+            events.Begin();
+            await WaitAsync(() => produce(events)).ConfigureAwait(false);
+            events.Done();
+            await events.FlushAsync(Cancelled).ConfigureAwait(false);
+        }
+        catch (ApiException e) when (events.Started)
+        {
+            await events.FailAsync(e).ConfigureAwait(false);
+        }
+        catch (ApiException)
+        {
+            events.Withdraw();
+            throw;
+        }
+    }
+
+    public void Dispose()
+    {
+        _cancel.Dispose();
+        _admission.Dispose();
+    }
+}

@@ -1,0 +1,97 @@
+using System.Text.Json;
+using QwenServe.Engine.Model;
+using QwenServe.Generation;
+using QwenServe.Settings;
+using QwenServe.Text.Tokenization;
+
+namespace QwenServe.OpenAI.Wire;
+
+/// <summary>A request to <c>/v1/completions</c>, read and checked.</summary>
+internal sealed record CompletionRequest
+{
+    /// <summary>One entry a prompt; a raw prompt's control tokens act as such.</summary>
+    public required IReadOnlyList<int[]> Prompts { get; init; }
+
+    public required GenerationOptions Options { get; init; }
+
+    public required StreamOptions Stream { get; init; }
+
+    /// <summary>Whether the answer begins with the prompt.</summary>
+    public bool Echo { get; init; }
+
+    public static CompletionRequest Read(RequestFields fields, Tokenizer tokenizer, GenerationConfig defaults, LimitSettings limits)
+    {
+        var prompts = Prompt(fields, tokenizer);
+        var stream = StreamOptions.Read(fields);
+        bool echo = fields.Boolean("echo") ?? false;
+        int? logProbs = (int?)fields.Integer("logprobs", 0, Math.Min(5, limits.MaxLogProbs));
+        int maxTokens = (int?)fields.Integer("max_tokens", 0, int.MaxValue) ?? 16;
+        if (fields.Text("suffix") is { Length: > 0 })
+            throw ApiException.Unsupported("suffix", "Unsupported parameter: 'suffix' is not served by this server.");
+        var options = SamplingFields.Read(fields, maxTokens, logProbs, defaults, limits);
+        if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
+        if (fields.Integer("best_of", 0, 20) is { } best && best > options.Choices)
+            throw ApiException.Unsupported("best_of", "Unsupported value: 'best_of' may not be more than 'n'.");
+        if (options.Choices * prompts.Count > 2048) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than 2048.");
+        RequireTextFormat(fields);
+        fields.Ignore("model");
+        if (limits.RejectUnknownFields) fields.RejectUnknown();
+        // The log-probs of an echoed prompt are part of the answer's.
+        if (echo && logProbs is { } top) options = options with { PromptLogProbs = Math.Max(top, options.PromptLogProbs ?? 0) };
+        return new CompletionRequest { Prompts = prompts, Options = options, Stream = stream, Echo = echo };
+    }
+
+    private static void RequireTextFormat(RequestFields fields)
+    {
+        if (fields.Object("response_format") is { } format && format.RequiredText("type") != "text")
+            throw ApiException.Unsupported("response_format", "Unsupported value: 'response_format' may be 'text'.");
+    }
+
+    private static List<int[]> Prompt(RequestFields fields, Tokenizer tokenizer)
+    {
+        if (fields.Find("prompt") is not { } prompt) return [Encode("", tokenizer)];
+        if (prompt.ValueKind == JsonValueKind.String) return [Encode(prompt.GetString()!, tokenizer)];
+        if (prompt.ValueKind != JsonValueKind.Array) throw ApiException.WrongType("prompt", "a string, an array of strings, an array of token ids, or an array of arrays of token ids", RequestFields.Describe(prompt));
+        int count = prompt.GetArrayLength();
+        if (count == 0) throw new ApiException(400, "Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead.", "prompt", "empty_array");
+        if (count > 2048 && prompt[0].ValueKind != JsonValueKind.Number)
+            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length 2048, but got an array with length {count} instead.", "prompt", "array_above_max_length");
+        switch (prompt[0].ValueKind)
+        {
+            case JsonValueKind.Number:
+                return [Ids(prompt, "prompt")];
+            case JsonValueKind.String:
+                var texts = new List<int[]>(count);
+                foreach (var element in prompt.EnumerateArray())
+                    texts.Add(element.ValueKind == JsonValueKind.String ? Encode(element.GetString()!, tokenizer) : throw ApiException.WrongType($"prompt[{texts.Count}]", "a string", RequestFields.Describe(element)));
+                return texts;
+            case JsonValueKind.Array:
+                var lists = new List<int[]>(count);
+                foreach (var element in prompt.EnumerateArray())
+                    lists.Add(element.ValueKind == JsonValueKind.Array ? Ids(element, $"prompt[{lists.Count}]") : throw ApiException.WrongType($"prompt[{lists.Count}]", "an array of token ids", RequestFields.Describe(element)));
+                return lists;
+            default:
+                throw ApiException.WrongType("prompt[0]", "a string, a token id, or an array of token ids", RequestFields.Describe(prompt[0]));
+        }
+    }
+
+    /// <summary>An empty prompt is the start of a document.</summary>
+    private static int[] Encode(string text, Tokenizer tokenizer)
+    {
+        int[] ids = tokenizer.Encode(text.Length > 0 ? text : "<|endoftext|>");
+        return ids.Length > 0 ? ids : throw ApiException.InvalidValue("prompt", "Invalid 'prompt': it has no tokens.");
+    }
+
+    private static int[] Ids(JsonElement array, string path)
+    {
+        int[] ids = new int[array.GetArrayLength()];
+        if (ids.Length == 0) throw new ApiException(400, $"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead.", path, "empty_array");
+        int i = 0;
+        foreach (var element in array.EnumerateArray())
+        {
+            ids[i] = (int)RequestFields.Integer(element, $"{path}[{i}]", 0, int.MaxValue);
+            i++;
+        }
+        return ids;
+    }
+}

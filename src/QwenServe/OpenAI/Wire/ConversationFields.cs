@@ -1,0 +1,182 @@
+using System.Text;
+using System.Text.Json;
+using QwenServe.Text.Chat;
+
+namespace QwenServe.OpenAI.Wire;
+
+/// <summary>The fields that make a conversation: messages, tools, and what the template is told beside them. Shared by chat and <c>/tokenize</c>.</summary>
+internal static class ConversationFields
+{
+    private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
+
+    /// <param name="fields">The request.</param>
+    /// <param name="toolNames">Names of the tools the model is shown.</param>
+    /// <param name="rejectUnknown">Whether unknown fields of messages and tools are errors.</param>
+    public static Conversation Read(RequestFields fields, bool rejectUnknown, out IReadOnlyList<string> toolNames)
+    {
+        var messages = fields.Array("messages") ?? throw ApiException.Missing("messages");
+        if (messages.Length == 0) throw Empty("messages");
+        var conversation = new List<ConversationMessage>(messages.Length);
+        for (int i = 0; i < messages.Length; i++) conversation.Add(Message(new RequestFields(messages[i], $"messages[{i}]"), rejectUnknown));
+
+        var (tools, names) = Tools(fields, rejectUnknown);
+        toolNames = names;
+        if (fields.Find("chat_template") is not null) throw ApiException.Unsupported("chat_template", "Unsupported parameter: 'chat_template' is set by the server, not by requests.");
+        bool continues = fields.Boolean("continue_final_message") ?? false;
+        bool? generates = fields.Boolean("add_generation_prompt");
+        if (continues && generates == true)
+            throw ApiException.InvalidValue("continue_final_message", "Cannot set both 'continue_final_message' and 'add_generation_prompt' to true.");
+        return new Conversation
+        {
+            Messages = conversation,
+            Tools = tools,
+            TemplateVariables = fields.Object("chat_template_kwargs")?.Element.GetRawText(),
+            AddGenerationPrompt = generates ?? !continues,
+            ContinueFinalMessage = continues,
+        };
+    }
+
+    private static ConversationMessage Message(RequestFields message, bool rejectUnknown)
+    {
+        string role = message.RequiredText("role");
+        if (!Roles.Contains(role)) throw RequestFields.UnknownChoice(message.PathOf("role"), role, Roles);
+        string? content = Content(message);
+        var calls = role == "assistant" ? ToolCalls(message) : [];
+        if (content is null && role is not ("assistant" or "function")) throw ApiException.Missing(message.PathOf("content"));
+        if (content is null && role == "assistant" && calls.Count == 0 && message.Find("function_call") is null && message.Find("refusal") is null)
+            throw new ApiException(400, $"Invalid value for '{message.PathOf("content")}': expected a string, got null.", message.PathOf("content"), "invalid_type");
+        if (role == "tool" && message.Find("tool_call_id") is null) throw ApiException.Missing(message.PathOf("tool_call_id"));
+        var result = new ConversationMessage
+        {
+            Role = role,
+            Content = content ?? (role == "assistant" && calls.Count == 0 ? message.Text("refusal") : null),
+            ReasoningContent = message.Text("reasoning_content") ?? message.Text("reasoning"),
+            ToolCalls = calls,
+            ToolCallId = message.Text("tool_call_id"),
+            Name = message.Text("name"),
+        };
+        message.Ignore("tool_calls", "refusal", "audio", "function_call", "annotations", "id", "parsed");
+        if (rejectUnknown) message.RejectUnknown();
+        return result;
+    }
+
+    /// <summary>A string, or the texts of its parts, one a line as vLLM joins them.</summary>
+    private static string? Content(RequestFields message)
+    {
+        if (message.Find("content") is not { } content) return null;
+        string path = message.PathOf("content");
+        if (content.ValueKind == JsonValueKind.String) return content.GetString();
+        if (content.ValueKind != JsonValueKind.Array) throw ApiException.WrongType(path, "a string or an array of content parts", RequestFields.Describe(content));
+        var text = new StringBuilder();
+        int index = 0;
+        foreach (var element in content.EnumerateArray())
+        {
+            var part = new RequestFields(element, $"{path}[{index}]");
+            string type = part.RequiredText("type");
+            string? piece = type switch
+            {
+                "text" or "input_text" or "output_text" => part.RequiredText("text"),
+                "refusal" => part.RequiredText("refusal"),
+                "image_url" or "input_image" or "input_audio" or "file" or "video_url" or "audio_url"
+                    => throw ApiException.InvalidValue(part.PathOf("type"), $"Invalid content type. '{type}' is not supported by this model: it reads text only."),
+                _ => throw RequestFields.UnknownChoice(part.PathOf("type"), type, "text", "refusal"),
+            };
+            if (index++ > 0) text.Append('\n');
+            text.Append(piece);
+        }
+        return text.ToString();
+    }
+
+    private static List<ConversationToolCall> ToolCalls(RequestFields message)
+    {
+        var calls = new List<ConversationToolCall>();
+        if (message.Array("tool_calls") is not { } elements) return calls;
+        for (int i = 0; i < elements.Length; i++)
+        {
+            var call = new RequestFields(elements[i], $"{message.PathOf("tool_calls")}[{i}]");
+            var function = call.Object("function") ?? throw ApiException.Missing(call.PathOf("function"));
+            // Some clients put the arguments back as an object; what a model once wrote may be anything.
+            string arguments = function.Find("arguments") is { } value
+                ? value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText()
+                : "{}";
+            calls.Add(new ConversationToolCall(call.Text("id") ?? "", function.RequiredText("name"), arguments.Length == 0 ? "{}" : arguments));
+        }
+        return calls;
+    }
+
+    private static (List<string> Tools, List<string> Names) Tools(RequestFields fields, bool rejectUnknown)
+    {
+        var tools = new List<string>();
+        var names = new List<string>();
+        if (fields.Array("tools") is { } elements)
+        {
+            if (elements.Length == 0) throw Empty("tools");
+            for (int i = 0; i < elements.Length; i++)
+            {
+                var tool = new RequestFields(elements[i], $"tools[{i}]");
+                string type = tool.RequiredText("type");
+                if (type != "function") throw RequestFields.UnknownChoice(tool.PathOf("type"), type, "function");
+                var function = tool.Object("function") ?? throw ApiException.Missing(tool.PathOf("function"));
+                string name = function.RequiredText("name");
+                if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+                    throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
+                function.Text("description");
+                function.Object("parameters");
+                function.Boolean("strict");
+                if (rejectUnknown)
+                {
+                    tool.RejectUnknown();
+                    function.RejectUnknown();
+                }
+                tools.Add(elements[i].GetRawText());
+                names.Add(name);
+            }
+        }
+        return Choose(fields, tools, names);
+    }
+
+    private static (List<string> Tools, List<string> Names) Choose(RequestFields fields, List<string> tools, List<string> names)
+    {
+        if (fields.Find("tool_choice") is not { } choice) return (tools, names);
+        string mode;
+        if (choice.ValueKind == JsonValueKind.String) mode = choice.GetString()!;
+        else
+        {
+            var named = new RequestFields(choice, "tool_choice");
+            mode = named.RequiredText("type");
+            if (mode == "allowed_tools") return Allowed(named, tools, names);
+            if (mode != "function") throw RequestFields.UnknownChoice("tool_choice.type", mode, "function", "allowed_tools");
+        }
+        switch (mode)
+        {
+            case "none":
+                return ([], []);
+            case "auto":
+                return (tools, names);
+            case "required" or "function":
+                if (tools.Count == 0) throw ApiException.InvalidValue("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.");
+                throw ApiException.Unsupported("tool_choice", "Unsupported value: 'tool_choice' may be 'auto' or 'none'; forcing a call is not served by this server.");
+            default:
+                throw RequestFields.UnknownChoice("tool_choice", mode, "none", "auto", "required");
+        }
+    }
+
+    private static (List<string> Tools, List<string> Names) Allowed(RequestFields choice, List<string> tools, List<string> names)
+    {
+        var allowed = choice.Object("allowed_tools") ?? throw ApiException.Missing("tool_choice.allowed_tools");
+        if (allowed.Choice("mode", "auto", "required") == "required")
+            throw ApiException.Unsupported("tool_choice", "Unsupported value: 'tool_choice.allowed_tools.mode' may be 'auto'; forcing a call is not served by this server.");
+        var chosen = new List<int>();
+        foreach (var element in allowed.Array("tools") ?? throw ApiException.Missing("tool_choice.allowed_tools.tools"))
+        {
+            string name = new RequestFields(element, "tool_choice.allowed_tools.tools").Object("function")?.RequiredText("name") ?? "";
+            int index = names.IndexOf(name);
+            if (index < 0) throw ApiException.InvalidValue("tool_choice", $"Invalid 'tool_choice': '{name}' is not in 'tools'.");
+            chosen.Add(index);
+        }
+        return ([.. chosen.Select(i => tools[i])], [.. chosen.Select(i => names[i])]);
+    }
+
+    private static ApiException Empty(string name)
+        => new(400, $"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead.", name, "empty_array");
+}

@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using System.Text.Json;
+using QwenServe.Hosting;
+
+namespace QwenServe.Tests.Api;
+
+/// <summary>The program itself: how it starts, what it says when it cannot, how it ends.</summary>
+public class ProcessTests
+{
+    [Fact]
+    public async Task What_cannot_be_served_is_one_line_and_a_code()
+    {
+        using var folder = new TemporaryDirectory();
+        string truncated = Copy(folder, "truncated");
+        using (var weights = File.OpenWrite(Path.Combine(truncated, "model.safetensors"))) weights.SetLength(weights.Length / 2);
+        string other = Copy(folder, "other");
+        File.WriteAllText(Path.Combine(other, "config.json"), File.ReadAllText(Path.Combine(other, "config.json")).Replace("Qwen2ForCausalLM", "LlamaForCausalLM", StringComparison.Ordinal));
+        using var taken = new TcpListener(System.Net.IPAddress.Loopback, 0);
+        taken.Start();
+        string port = ((System.Net.IPEndPoint)taken.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
+
+        var cases = new (string[] Arguments, int Code, string Says)[]
+        {
+            (["--port", "0", "--model", Path.Combine(folder.Path, "nothing")], 1, "no such directory"),
+            (["--port", "0", "--model", truncated], 1, "model.safetensors"),
+            (["--port", "0", "--model", other], 1, "LlamaForCausalLM"),
+            (["--port", "0", "--kv-cache-memory", "1KiB"], 1, "KV cache"),
+            (["--port", "0", "--max-model-len", "1000000"], 2, "--max-model-len"),
+            (["--port", port], 1, "in use"),
+            (["--port", "many"], 2, "--port"),
+            (["--prot", "8000"], 2, "--prot"),
+        };
+        foreach (var (arguments, code, says) in cases)
+        {
+            using var process = Start(arguments);
+            string error = await process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync();
+            string last = error.TrimEnd().Split('\n')[^1];
+            Assert.StartsWith("qwenserve: ", last, StringComparison.Ordinal);
+            Assert.Contains(says, last, StringComparison.Ordinal);
+            Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+            Assert.Equal(code, process.ExitCode);
+        }
+    }
+
+    [Fact]
+    public async Task SIGTERM_finishes_running_streams_refuses_new_work_and_ends_with_code_0()
+    {
+        using var process = Start("--port", "0", "--log-format", "json", "--kv-cache-memory", "64MiB");
+        string? serving = null;
+        Uri? address = null;
+        while (serving is null)
+        {
+            string line = await process.StandardOutput.ReadLineAsync() ?? throw new EndOfStreamException(await process.StandardError.ReadToEndAsync());
+            var properties = JsonDocument.Parse(line).RootElement.GetProperty("Properties");
+            if (properties.TryGetProperty("Address", out var bound)) address = new Uri(bound.GetString()!);
+            if (properties.TryGetProperty("Summary", out var summary)) serving = summary.GetString();
+        }
+        Assert.Matches(@"^Serving qwenserve-demo on http://127\.0\.0\.1:\d+/v1 with CPU.*context 4096 tokens, KV cache 64 MiB", serving);
+
+        using var client = new HttpClient { BaseAddress = address };
+        using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
+        {
+            Content = new StringContent("""{"model":"qwenserve-demo","stream":true,"ignore_eos":true,"max_tokens":3000,"messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json"),
+        };
+        using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();
+        while (!(await process.StandardOutput.ReadLineAsync())!.Contains("refusing new requests", StringComparison.Ordinal))
+        {
+        }
+        using var late = await client.GetAsync(new Uri("/readyz", UriKind.Relative));
+        Assert.Equal(503, (int)late.StatusCode);
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.EndsWith("data: [DONE]\n\n", text, StringComparison.Ordinal);
+        await process.WaitForExitAsync();
+        Assert.Equal(0, process.ExitCode);
+    }
+
+    private static Process Start(params string[] arguments)
+    {
+        var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
+        start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "qwenserve.dll"));
+        foreach (string argument in arguments) start.ArgumentList.Add(argument);
+        return Process.Start(start)!;
+    }
+
+    private static string Copy(TemporaryDirectory folder, string name)
+    {
+        string target = Path.Combine(folder.Path, name);
+        Directory.CreateDirectory(target);
+        foreach (string file in Directory.GetFiles(ModelLoading.EmbeddedDirectory)) File.Copy(file, Path.Combine(target, Path.GetFileName(file)));
+        return target;
+    }
+}
