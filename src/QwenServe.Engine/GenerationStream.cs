@@ -36,6 +36,9 @@ public sealed class GenerationStream : IAsyncEnumerable<TokenEvent>, IAsyncEnume
     /// <summary>Set by the engine thread, and read by it only: whether readers are to be woken after the step.</summary>
     internal bool Dirty { get; set; }
 
+    /// <summary>Whether it stands in the outbox's list of readers to wake; guarded by the outbox.</summary>
+    internal bool Queued { get; set; }
+
     /// <summary>Returns the stream itself: there is one reader.</summary>
     public IAsyncEnumerator<TokenEvent> GetAsyncEnumerator(CancellationToken cancellationToken = default)
     {

@@ -34,6 +34,8 @@ internal sealed class Outbox : IThreadPoolWorkItem
             foreach (var stream in _touched)
             {
                 stream.Dirty = false;
+                if (stream.Queued) continue;
+                stream.Queued = true;
                 _pending.Add(stream);
             }
             start = !_active;
@@ -55,6 +57,7 @@ internal sealed class Outbox : IThreadPoolWorkItem
                     return;
                 }
                 (_pending, _waking) = (_waking, _pending);
+                foreach (var stream in _waking) stream.Queued = false;
             }
             foreach (var stream in _waking) stream.Wake();
             _waking.Clear();

@@ -6,6 +6,7 @@ internal static class Program
     private static readonly Dictionary<string, (string Help, Func<string[], int> Run)> Benchmarks = new(StringComparer.Ordinal)
     {
         ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
+        ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
     };
 

@@ -3,7 +3,7 @@ using QwenServe.Compute;
 namespace QwenServe.Engine.Scheduling;
 
 /// <summary>Tokens Start .. Start+Count-1 of a sequence, to be computed in a step.</summary>
-internal record struct ScheduledRow(Sequence Sequence, int Start, int Count, int Epoch);
+internal record struct ScheduledRow(Sequence Sequence, int Start, int Count);
 
 /// <summary>One row of sampling: a draw, or the log-prob of prompt token <paramref name="Target"/>.</summary>
 /// <param name="Sequence">Whose.</param>

@@ -139,7 +139,8 @@ internal sealed class Scheduler
         foreach (ref var row in batch.Rows)
         {
             var sequence = row.Sequence;
-            if (sequence.State != SequenceState.Running || sequence.Epoch != row.Epoch) continue;
+            // One that was preempted since it was scheduled waits until this step is committed, so its state tells.
+            if (sequence.State != SequenceState.Running) continue;
             sequence.Committed = row.Start + row.Count;
             RegisterFullBlocks(sequence);
             if (!sequence.Group.PromptDone && sequence.Committed >= sequence.PromptLength)
@@ -229,7 +230,6 @@ internal sealed class Scheduler
         _running[--_runningCount] = null!;
         Unplace(victim);
         Vacate(victim);
-        victim.Epoch++;
         victim.Computed = victim.Committed = victim.RegisteredBlocks = 0;
         victim.State = SequenceState.Waiting;
         _waiting.Add(victim);
@@ -328,7 +328,7 @@ internal sealed class Scheduler
 
     private void Place(Sequence sequence, int count, int samples)
     {
-        var row = new ScheduledRow(sequence, sequence.Computed, count, sequence.Epoch);
+        var row = new ScheduledRow(sequence, sequence.Computed, count);
         if (count == 1) _singles[_singleCount++] = row;
         else _chunks[_chunkCount++] = row;
         sequence.Computed += count;

@@ -45,9 +45,6 @@ internal sealed class Sequence(SequenceGroup group, int choice, int[] tokens, in
     /// <summary>Tokens whose keys and values are in the cache by the results received.</summary>
     public int Committed { get; set; }
 
-    /// <summary>Changes with every loss of the blocks, so that results of steps before it do not count as computed.</summary>
-    public int Epoch { get; set; }
-
     /// <summary>Full blocks that have been offered to the prefix index.</summary>
     public int RegisteredBlocks { get; set; }
 

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace QwenServe.Text.Tokenization;
 
 /// <summary>
@@ -18,6 +20,7 @@ internal static class ByteLevel
     /// <param name="destination">At least as long as <paramref name="spelled"/>.</param>
     /// <param name="inAlphabet">Whether every character was in the alphabet.</param>
     /// <returns>Bytes written.</returns>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static int Decode(ReadOnlySpan<byte> spelled, Span<byte> destination, out bool inAlphabet)
     {
         var written = 0;

@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 
 namespace QwenServe.Text.Tokenization;
 
@@ -42,6 +43,9 @@ internal static class CharacterTable
         0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0,
     ];
 
+    /// <summary>Builds the table now, at load, rather than under the first request.</summary>
+    public static void Prepare() => _ = Table[0];
+
     public static byte ClassOf(int codePoint) =>
         codePoint < Tabulated ? (byte)(Table[codePoint] & ClassMask) : Classify(codePoint);
 
@@ -49,6 +53,7 @@ internal static class CharacterTable
     public static bool NeedsNormalization(int codePoint) =>
         codePoint < Tabulated ? Table[codePoint] >= NormalizationFlag : Nfc.IsRelevant(codePoint);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static byte Classify(int codePoint)
     {
         switch (CharUnicodeInfo.GetUnicodeCategory(codePoint))
@@ -77,6 +82,7 @@ internal static class CharacterTable
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static byte[] Build()
     {
         var table = new byte[Tabulated];

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace QwenServe.Text.Tokenization;
 
 /// <summary>
@@ -24,6 +26,7 @@ internal sealed class MergeTable
 
     /// <param name="merges">Left id, right id, merged id, by rank. Of two merges of one pair the later one counts.</param>
     /// <param name="byteIds">The token of each single byte.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public MergeTable(ReadOnlySpan<(int Left, int Right, int Merged)> merges, ReadOnlySpan<int> byteIds)
     {
         var bits = 4;

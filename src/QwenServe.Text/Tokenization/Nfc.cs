@@ -273,7 +273,8 @@ internal static class Nfc
             for (var i = 0; i < decompositions.Length; i += 2 + decompositions[i + 1])
             {
                 Decompositions.Add(decompositions[i], (i + 2, decompositions[i + 1]));
-                if (!kept.Contains(decompositions[i])) _unsure.Add(decompositions[i]);
+                // A composite is unsure, too, when its first part could join what precedes it (U+16D68).
+                if (!kept.Contains(decompositions[i]) || _unsure.Contains(decompositions[i + 2])) _unsure.Add(decompositions[i]);
             }
             Relevant.UnionWith(_unsure);
         }

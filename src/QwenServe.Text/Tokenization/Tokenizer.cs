@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Collections.Frozen;
 using System.Text;
 
 namespace QwenServe.Text.Tokenization;
@@ -18,24 +17,26 @@ public sealed class Tokenizer
 {
     private readonly Vocabulary _vocabulary;
     private readonly BytePairEncoder _encoder;
+    private readonly MergeBarriers? _barriers;
     private readonly PieceCache _cache = new();
     private readonly bool _normalize;
     private readonly AddedTokenMatcher _beforeNormalization;
     private readonly AddedTokenMatcher _afterNormalization;
-    private readonly FrozenDictionary<string, int> _addedIds;
+    private readonly Dictionary<string, int> _addedIds;
     private readonly bool[] _special;
 
     internal Tokenizer(TokenizerFiles files)
     {
         _vocabulary = files.Vocabulary;
         _encoder = files.Encoder;
+        _barriers = files.Barriers;
         _normalize = files.Normalize;
         var added = files.AddedTokens;
         // A control token is always looked for in the raw text: its place decides whether the conversation wrote it.
         _beforeNormalization = new AddedTokenMatcher(added.Where(t => !t.Normalized || t.Special));
         _afterNormalization = new AddedTokenMatcher(added.Where(t => t.Normalized && !t.Special)
             .Select(t => _normalize ? t with { Content = Nfc.Normalize(t.Content) } : t));
-        _addedIds = added.ToFrozenDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
+        _addedIds = added.ToDictionary(t => t.Content, t => t.Id, StringComparer.Ordinal);
         _special = new bool[_vocabulary.Count];
         foreach (var token in added) _special[token.Id] = token.Special;
     }
@@ -52,7 +53,11 @@ public sealed class Tokenizer
     /// <summary>Reads <c>tokenizer.json</c>, or else <c>vocab.json</c> and <c>merges.txt</c>, with the added tokens of <c>tokenizer_config.json</c>.</summary>
     /// <exception cref="IOException">The directory or a file is missing (<see cref="DirectoryNotFoundException"/>, <see cref="FileNotFoundException"/>).</exception>
     /// <exception cref="InvalidDataException">A file is damaged or describes another kind of tokenizer; the message names it.</exception>
-    public static Tokenizer Load(string directory) => new(TokenizerFiles.Read(directory));
+    public static Tokenizer Load(string directory)
+    {
+        CharacterTable.Prepare();
+        return new Tokenizer(TokenizerFiles.Read(directory));
+    }
 
     /// <summary>The ids of a raw prompt; every added token in it is taken as such.</summary>
     public int[] Encode(string text)
@@ -169,23 +174,35 @@ public sealed class Tokenizer
         for (int start = 0, end; start < length; start = end)
         {
             end = PreTokenizer.NextPiece(text, length, start);
-            var size = end - start;
-            if (size > PieceCache.MaxBytes)
-            {
-                _encoder.Encode(text[start..end], ids);
-                continue;
-            }
-            var key = new PieceCache.Key(text, start, size);
-            var found = _cache.Find(key, ids.Room(PieceCache.MaxIds));
-            if (found > 0)
-            {
-                ids.Advance(found);
-                continue;
-            }
-            var before = ids.Written.Length;
-            _encoder.Encode(text[start..end], ids);
-            var made = ids.Written[before..];
-            if (made.Length <= PieceCache.MaxIds) _cache.Store(key, made);
+            if (!TryRemembered(text, start, end, ids)) EncodePiece(text, start, end, ids);
         }
+    }
+
+    private void EncodePiece(ReadOnlySpan<byte> text, int start, int end, IdBuffer ids)
+    {
+        var at = start;
+        while (at < end)
+        {
+            var cut = _barriers?.Next(text, at, end) ?? end;
+            var whole = at == start && cut == end;
+            if (whole || !TryRemembered(text, at, cut, ids)) EncodePart(text, at, cut, ids);
+            at = cut;
+        }
+    }
+
+    private void EncodePart(ReadOnlySpan<byte> text, int start, int end, IdBuffer ids)
+    {
+        var before = ids.Written.Length;
+        _encoder.Encode(text[start..end], ids);
+        var made = ids.Written[before..];
+        if (end - start <= PieceCache.MaxBytes && made.Length <= PieceCache.MaxIds) _cache.Store(new PieceCache.Key(text, start, end - start), made);
+    }
+
+    private bool TryRemembered(ReadOnlySpan<byte> text, int start, int end, IdBuffer ids)
+    {
+        if (end - start > PieceCache.MaxBytes) return false;
+        var found = _cache.Find(new PieceCache.Key(text, start, end - start), ids.Room(PieceCache.MaxIds));
+        ids.Advance(found);
+        return found > 0;
     }
 }

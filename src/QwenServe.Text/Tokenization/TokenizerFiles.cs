@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Json;
@@ -59,6 +60,8 @@ internal sealed class TokenizerFiles
         Encoder = new BytePairEncoder(table, byteIds, _ignoreMerges ? _vocabulary : null);
         foreach (var token in _added.Values) _vocabulary.Add(token.Id, Encoding.UTF8.GetBytes(token.Content), findable: false);
         Vocabulary = _vocabulary.Build();
+        // With ignore_merges a whole piece is looked up first, so its parts must not be.
+        Barriers = _ignoreMerges ? null : new MergeBarriers(Vocabulary);
     }
 
     private delegate void JsonBody(ref Utf8JsonReader reader, string path);
@@ -66,6 +69,9 @@ internal sealed class TokenizerFiles
     public Vocabulary Vocabulary { get; }
 
     public BytePairEncoder Encoder { get; }
+
+    /// <summary>Where pieces fall apart; null when they must stay whole.</summary>
+    public MergeBarriers? Barriers { get; }
 
     public IReadOnlyCollection<AddedToken> AddedTokens => _added.Values;
 
@@ -190,6 +196,7 @@ internal sealed class TokenizerFiles
     }
 
     /// <summary>The rest of an object of token to id.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ReadVocabularyJson(ref Utf8JsonReader reader, string path)
     {
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
@@ -204,6 +211,7 @@ internal sealed class TokenizerFiles
     }
 
     /// <summary>The rest of an array of merges, each <c>"a b"</c> or <c>["a", "b"]</c>.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ReadMergesJson(ref Utf8JsonReader reader, string path)
     {
         while (reader.Read() && reader.TokenType != JsonTokenType.EndArray)
@@ -227,6 +235,7 @@ internal sealed class TokenizerFiles
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ReadMergesText(string path)
     {
         ReadOnlySpan<byte> text = File.ReadAllBytes(path);
@@ -241,6 +250,7 @@ internal sealed class TokenizerFiles
     }
 
     /// <summary>A merge as <c>a b</c>: neither side can hold a space, which the byte alphabet spells otherwise.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddMerge(ReadOnlySpan<byte> line, string path)
     {
         var space = line.IndexOf((byte)' ');
@@ -252,6 +262,7 @@ internal sealed class TokenizerFiles
         AddMerge(room[..(left + right)], left, path);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void AddMerge(ReadOnlySpan<byte> bytes, int leftLength, string path)
     {
         var left = _vocabulary.Find(bytes[..leftLength]);

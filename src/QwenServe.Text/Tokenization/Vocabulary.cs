@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.CompilerServices;
 
 namespace QwenServe.Text.Tokenization;
 
@@ -54,6 +55,7 @@ internal sealed class Vocabulary
         /// <param name="id">At least 0.</param>
         /// <param name="bytes">What the token stands for.</param>
         /// <param name="findable">Whether merges may lead to it; false for tokens that are not spelled in the byte alphabet.</param>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Add(int id, ReadOnlySpan<byte> bytes, bool findable)
         {
             if (id >= _start.Length) Grow(id);
@@ -67,6 +69,7 @@ internal sealed class Vocabulary
         }
 
         /// <summary>The id of the token with these bytes, or -1.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public int Find(ReadOnlySpan<byte> bytes)
         {
             var mask = _slots.Length - 1;
@@ -78,6 +81,7 @@ internal sealed class Vocabulary
             }
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public Vocabulary Build()
         {
             var bytes = new byte[_blobCount];
@@ -96,6 +100,7 @@ internal sealed class Vocabulary
             return new Vocabulary(bytes, offsets, present);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Index(int id)
         {
             if (++_indexed * 2 > _slots.Length)
@@ -108,6 +113,7 @@ internal sealed class Vocabulary
             Place(id);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Place(int id)
         {
             var bytes = _blob.AsSpan(_start[id], _length[id]);

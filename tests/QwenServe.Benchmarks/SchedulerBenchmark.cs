@@ -1,0 +1,107 @@
+using System.Diagnostics;
+using System.Globalization;
+using QwenServe.Compute;
+using QwenServe.Engine;
+using QwenServe.Engine.Execution;
+
+namespace QwenServe.Benchmarks;
+
+/// <summary>
+/// What a step costs on the engine thread beside the device: schedule, inputs, commit and events, with a device that does nothing. Events are
+/// read by other threads meanwhile, as a server would.
+/// </summary>
+internal static class SchedulerBenchmark
+{
+    private const string Usage = "scheduler [--sequences 256] [--context 1000] [--steps 200] [--rounds 9] [--overlap] [--log-probs]";
+
+    private static readonly ModelGeometry Geometry = new()
+    {
+        HiddenSize = 896, LayerCount = 24, HeadCount = 14, KvHeadCount = 2, HeadDim = 64, IntermediateSize = 4864, VocabularySize = 151936, RmsNormEpsilon = 1e-6f,
+    };
+
+    public static int Run(string[] args)
+    {
+        var given = new Options(args, Usage);
+        int sequences = given.Integer("sequences") ?? 256;
+        int context = given.Integer("context") ?? 1000;
+        int steps = given.Integer("steps") ?? 200;
+        int rounds = given.Integer("rounds") ?? 9;
+        bool overlap = given.Flag("overlap");
+        Print($"{sequences} sequences of {context} tokens and more, {(overlap ? "overlapped" : "plain")} steps, {rounds} rounds of {steps}");
+
+        var (costs, _) = Measure(sequences, context, steps, rounds, overlap, given.Flag("log-probs"), readers: true);
+        costs.Sort();
+        double median = costs[costs.Count / 2];
+        Print($"step, with a reader a sequence: median {median:0.0} us, least {costs[0]:0.0}, most {costs[^1]:0.0}; {1000 * median / sequences:0} ns a token");
+        var (_, bytes) = Measure(sequences, context, steps, rounds, overlap, given.Flag("log-probs"), readers: false);
+        Print($"allocated on the engine thread, events taken between steps: {(double)bytes / rounds / steps:0.00} bytes a step");
+        return 0;
+    }
+
+    private static (List<double> Microseconds, long Bytes) Measure(int sequences, int context, int steps, int rounds, bool overlap, bool logProbs, bool readers)
+    {
+        int length = context + (rounds + 2) * steps + 64;
+        var options = new EngineOptions
+        {
+            MaxModelLength = length,
+            MaxNumSeqs = sequences,
+            MaxNumBatchedTokens = 8192,
+            OverlapSteps = overlap,
+            MaxQueuedTokens = long.MaxValue,
+            KvCacheBytes = (long)sequences * (length + 32) * Geometry.KvElementsPerToken * 4,
+        };
+        using var device = new IdleDevice();
+        var engine = new InferenceEngine(options, ModelRunner.Create(device, Geometry, () => { }, options));
+        var random = new Random(1);
+        var streams = new List<GenerationStream>();
+        for (int i = 0; i < sequences; i++)
+        {
+            var prompt = new int[context];
+            foreach (ref int token in prompt.AsSpan()) token = random.Next(150000);
+            streams.Add(engine.Submit(new GenerationRequest
+            {
+                Id = $"{i}",
+                Prompt = prompt,
+                Sampling = new SamplingParameters { Seed = i, IgnoreEos = true, LogProbs = logProbs ? 5 : null },
+            }));
+        }
+        var reading = readers ? streams.Select(s => Task.Run(() => ReadAll(s))).ToArray() : [];
+        do Step(engine);
+        while (engine.Metrics.GenerationTokens < sequences || engine.Metrics.Waiting > 0);
+
+        var costs = new List<double>();
+        long bytes = 0;
+        for (int round = -1; round < rounds; round++)
+        {
+            long start = Stopwatch.GetTimestamp();
+            long before = GC.GetAllocatedBytesForCurrentThread();
+            for (int i = 0; i < steps; i++)
+            {
+                Step(engine);
+                if (readers) continue;
+                foreach (var stream in streams)
+                    while (stream.TryRead(out _)) { }
+            }
+            if (round < 0) continue;
+            bytes += GC.GetAllocatedBytesForCurrentThread() - before;
+            costs.Add(Stopwatch.GetElapsedTime(start).TotalMicroseconds / steps);
+        }
+        engine.StopAsync(TimeSpan.Zero);
+        engine.Run();
+        Task.WaitAll(reading);
+        return (costs, bytes);
+    }
+
+    private static async Task ReadAll(GenerationStream stream)
+    {
+        await foreach (var _ in stream) { }
+    }
+
+    private static void Print(FormattableString line) => Console.WriteLine(line.ToString(CultureInfo.InvariantCulture));
+
+    private static void Step(InferenceEngine engine)
+    {
+        engine.Loop.Receive(wait: false);
+        engine.Loop.Step();
+    }
+}
