@@ -107,7 +107,12 @@ internal sealed class MaskFiller : IDisposable
             int token = sequence.UnacceptedToken;
             sequence.UnacceptedToken = -1;
             if (token >= 0 && !sequence.Mask!.Accept(token)) error = $"token {token} does not follow the grammar";
-            else sequence.Mask!.Fill(batch.Mask(sample.MaskRow));
+            else
+            {
+                var mask = batch.Mask(sample.MaskRow);
+                sequence.Mask!.Fill(mask);
+                if (!mask.ContainsAnyExcept(0u)) error = "the grammar admits no token";
+            }
         }
 #pragma warning disable CA1031 // A grammar's fault ends its own choice and nothing else.
         catch (Exception e)

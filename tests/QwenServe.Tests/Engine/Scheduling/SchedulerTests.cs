@@ -269,6 +269,17 @@ public class SchedulerTests
     }
 
     [Fact]
+    public void A_grammar_that_admits_nothing_ends_its_choice_with_an_error()
+    {
+        using var scripted = new ScriptedEngine(Small);
+        var stream = scripted.Submit(Prompt(6), 8, mask: _ => new EmptyMask());
+        scripted.Drain();
+        var end = Assert.Single(Read(stream));
+        Assert.Equal((FinishReason.Error, "the grammar admits no token"), (end.Finish, end.Error));
+        Assert.Equal(0, scripted.Engine.Metrics.NonFiniteRows);
+    }
+
+    [Fact]
     public void A_mask_admits_what_is_drawn()
     {
         using var scripted = new ScriptedEngine(Small);
@@ -337,6 +348,13 @@ public class SchedulerTests
         scripted.Submit(Prompt(199), null);
         scripted.Submit(Prompt(200), 0, promptLogProbs: 0);
         scripted.Drain();
+    }
+
+    private sealed class EmptyMask : ITokenMask
+    {
+        public void Fill(Span<uint> mask) => mask.Clear();
+
+        public bool Accept(int token) => true;
     }
 
     /// <summary>Admits even ids and fails when it has filled so many masks.</summary>
