@@ -8,6 +8,7 @@ internal static class Program
         ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
         ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
+        ["tokenizer"] = ("loading a vocabulary and encoding English, Chinese, code and emoji", TokenizerBenchmark.Run),
     };
 
     private static int Main(string[] args)
