@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using QwenServe.Compute;
 using QwenServe.Engine.Cache;
 using QwenServe.Engine.Diagnostics;
@@ -32,6 +33,12 @@ public sealed class InferenceEngine : IAsyncDisposable
         var outbox = new Outbox();
         Scheduler = new Scheduler(runner.Limits, Cache, outbox, Metrics);
         Metrics.Observe(() => (Scheduler.RunningCount, Scheduler.WaitingCount, Cache.Usage, Cache.Evictions));
+        Metrics.DescribeCache(
+            new("block_size", Text(runner.BlockSize)),
+            new("num_gpu_blocks", Text(runner.BlockCount)),
+            new("kv_cache_size_tokens", Text((long)runner.BlockCount * runner.BlockSize)),
+            new("cache_dtype", runner.KvCacheType switch { DType.F32 => "fp32", DType.BF16 => "bf16", _ => "fp16" }),
+            new("enable_prefix_caching", options.EnablePrefixCaching ? "True" : "False"));
         Loop = new EngineLoop(runner, Scheduler, _mailbox, outbox, _masks, Metrics, options.OverlapSteps);
     }
 
@@ -170,6 +177,8 @@ public sealed class InferenceEngine : IAsyncDisposable
         if (request.Sampling.MinTokens > maxOutput) throw new InvalidParameterException("min_tokens", $"min_tokens must be at most max_tokens ({maxOutput}), not {request.Sampling.MinTokens}");
         return maxOutput;
     }
+
+    private static string Text(long value) => value.ToString(CultureInfo.InvariantCulture);
 
     private EngineOverloadedException Refuse(int requests, long tokens)
     {

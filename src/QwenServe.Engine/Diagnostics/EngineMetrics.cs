@@ -154,6 +154,10 @@ public sealed class EngineMetrics : IDisposable
 
     internal void Observe(Func<(int Running, int Waiting, double KvUsage, long Evictions)> state) => _state = state;
 
+    /// <summary>What the KV cache is, as the labels of a gauge that is always 1.</summary>
+    internal void DescribeCache(params KeyValuePair<string, object?>[] labels)
+        => _meter.CreateObservableGauge("vllm.cache_config_info", () => new Measurement<int>(1, labels), null, "The KV cache's configuration.");
+
     internal void RequestRefused() => Interlocked.Increment(ref _refused);
 
     internal void PrefixLooked(int tokens, int hits)

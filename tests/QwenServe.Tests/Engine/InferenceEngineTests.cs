@@ -231,7 +231,7 @@ public class InferenceEngineTests
         [
             "e2e_request_latency_seconds", "generation_tokens", "prompt_tokens", "inter_token_latency_seconds", "time_to_first_token_seconds", "kv_cache_usage_perc",
             "num_requests_running", "num_requests_waiting", "request_success", "request_prompt_tokens", "request_generation_tokens", "request_max_num_generation_tokens",
-            "request_prefill_time_seconds", "request_decode_time_seconds", "request_queue_time_seconds", "iteration_tokens_total", "prefix_cache_queries", "prefix_cache_hits", "num_preemptions",
+            "request_prefill_time_seconds", "request_decode_time_seconds", "request_queue_time_seconds", "iteration_tokens_total", "prefix_cache_queries", "cache_config_info", "prefix_cache_hits", "num_preemptions",
         ];
         Assert.All(expected, name => Assert.Contains("vllm." + name, names));
     }
