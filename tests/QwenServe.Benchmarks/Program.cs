@@ -7,6 +7,8 @@ internal static class Program
     {
         ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
         ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
+        ["cpu-ops"] = ("each operation of the CPU device beside the machine's limits: --geometry 0.5b|1.5b|7b --type bf16|f16|f32 --rows 1,16,512 --threads N --runs N", CpuBenchmark.Operations),
+        ["cpu-model"] = ("prefill and decode on the CPU: --geometry 0.5b|1.5b|7b --type bf16 --kv f32 --prompt 512 --decode 64 --batch N --threads N --runs N", CpuBenchmark.Model),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
         ["tokenizer"] = ("loading a vocabulary and encoding English, Chinese, code and emoji", TokenizerBenchmark.Run),
     };

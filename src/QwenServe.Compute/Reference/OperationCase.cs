@@ -55,8 +55,7 @@ public sealed record OperationCase
     public float[][] Execute(IDevice device)
     {
         ArgumentNullException.ThrowIfNull(device);
-        using var model = new RandomModel(Geometry, Weights, Tied, seed: 7);
-        using var loaded = model.Load(device, Convert);
+        using var loaded = new RandomModel(Geometry, Weights, Tied, seed: 7).Load(device, Convert);
         int blocksPerSequence = (160 + BlockSize - 1) / BlockSize;
         var driver = new StepDriver(
             device,

@@ -1,10 +1,15 @@
 namespace QwenServe.Compute.Reference;
 
-/// <summary>A model of any geometry with random weights, as tensors in host memory: what devices are compared on.</summary>
-public sealed class RandomModel : IDisposable
+/// <summary>A model of any geometry with random weights: what devices are compared and timed on.</summary>
+public sealed class RandomModel
 {
-    private readonly List<HostMemory> _memories = [];
-    private readonly Random _random;
+    /// <summary>Large tensors repeat a run of this many numbers, a prime, so that rows differ and gigabytes are filled quickly.</summary>
+    private const int Period = 1_048_573;
+
+    private readonly DType _type;
+    private readonly bool _tied;
+    private readonly int _seed;
+    private int _tensors;
 
     /// <param name="geometry">Sizes; layers are sparse when it has experts.</param>
     /// <param name="type">Type of all tensors.</param>
@@ -14,133 +19,116 @@ public sealed class RandomModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(geometry);
         Geometry = geometry;
-        Type = type;
-        _random = new Random(seed);
-        int h = geometry.HiddenSize, d = geometry.HeadDim;
-        Embedding = Tensor("embed_tokens", geometry.VocabularySize, h, 1);
-        Head = tied ? null : Tensor("lm_head", geometry.VocabularySize, h, 1 / Math.Sqrt(h));
-        FinalNorm = Norm("norm");
-        Layers = new Layer[geometry.LayerCount];
-        for (int i = 0; i < Layers.Length; i++)
-        {
-            Layers[i] = new Layer
-            {
-                InputNorm = Norm("input_layernorm"),
-                Qkv = [Linear("q_proj", geometry.HeadCount * d, h), Linear("k_proj", geometry.KvHeadCount * d, h),
-                    Linear("v_proj", geometry.KvHeadCount * d, h)],
-                QkvBias = [Tensor("q_proj.bias", 1, geometry.HeadCount * d, 0.5), Tensor("k_proj.bias", 1, geometry.KvHeadCount * d, 0.5),
-                    Tensor("v_proj.bias", 1, geometry.KvHeadCount * d, 0.5)],
-                Output = Linear("o_proj", h, geometry.HeadCount * d),
-                MlpNorm = Norm("post_attention_layernorm"),
-                Mlp = geometry.ExpertCount > 0 ? null : Mlp(geometry.IntermediateSize),
-                Moe = geometry.ExpertCount == 0 ? null : new MoeSource
-                {
-                    Router = Linear("gate", geometry.ExpertCount, h),
-                    Experts = [.. Enumerable.Range(0, geometry.ExpertCount).Select(_ => Mlp(geometry.ExpertIntermediateSize))],
-                    SharedExpert = Mlp(geometry.SharedExpertIntermediateSize),
-                    SharedExpertGate = Linear("shared_expert_gate", 1, h),
-                },
-            };
-        }
+        _type = type;
+        _tied = tied;
+        _seed = seed;
     }
 
     public ModelGeometry Geometry { get; }
 
-    public DType Type { get; }
-
-    public HostTensor Embedding { get; }
-
-    /// <summary>Null when tied.</summary>
-    public HostTensor? Head { get; }
-
-    public HostTensor FinalNorm { get; }
-
-    internal Layer[] Layers { get; }
-
-    /// <summary>Loads all weights into a device, which must not have been configured yet.</summary>
+    /// <summary>Makes the tensors and loads them, one at a time, into a device that has not been configured yet.</summary>
     /// <param name="device">The device.</param>
     /// <param name="weightType">Convert to this type on the way; null keeps the tensors' own.</param>
     public LoadedModel Load(IDevice device, DType? weightType = null)
     {
         ArgumentNullException.ThrowIfNull(device);
         device.Configure(Geometry, weightType);
-        var embedding = device.LoadEmbedding(Embedding, tied: Head is null);
+        _tensors = 0;
+        int h = Geometry.HiddenSize;
         float[] frequencies = new float[Geometry.HeadDim / 2];
         for (int i = 0; i < frequencies.Length; i++) frequencies[i] = (float)Math.Pow(10_000, -2.0 * i / Geometry.HeadDim);
+        var embedding = Load([Tensor("embed_tokens", Geometry.VocabularySize, h, 1)], t => device.LoadEmbedding(t[0], _tied));
         return new LoadedModel(device)
         {
             Embedding = embedding,
-            Head = Head is { } head ? device.LoadLinear([head], []) : embedding,
-            FinalNorm = device.LoadVector(FinalNorm),
+            Head = _tied ? embedding : Load([Linear("lm_head", Geometry.VocabularySize, h)], t => device.LoadLinear(t, [])),
+            FinalNorm = Load([Norm("norm")], t => device.LoadVector(t[0])),
             Rope = device.LoadRope(frequencies, 1.1f, 4096),
-            Layers = [.. Layers.Select(l => new LoadedLayer
-            {
-                InputNorm = device.LoadVector(l.InputNorm),
-                Qkv = device.LoadLinear(l.Qkv, l.QkvBias),
-                Output = device.LoadLinear([l.Output], []),
-                MlpNorm = device.LoadVector(l.MlpNorm),
-                GateUp = l.Mlp is { } mlp ? device.LoadGateUp(mlp.Gate, mlp.Up) : null,
-                Down = l.Mlp is { } m ? device.LoadLinear([m.Down], []) : null,
-                Moe = l.Moe is { } moe ? device.LoadMoe(moe) : null,
-            })],
+            Layers = [.. Enumerable.Range(0, Geometry.LayerCount).Select(_ => LoadLayer(device))],
         };
     }
 
-    public void Dispose()
+    private LoadedLayer LoadLayer(IDevice device)
     {
-        foreach (var memory in _memories) memory.Dispose();
+        int h = Geometry.HiddenSize, q = Geometry.HeadCount * Geometry.HeadDim, kv = Geometry.KvHeadCount * Geometry.HeadDim;
+        bool sparse = Geometry.ExpertCount > 0;
+        return new LoadedLayer
+        {
+            InputNorm = Load([Norm("input_layernorm")], t => device.LoadVector(t[0])),
+            Qkv = Load(
+                [Linear("q_proj", q, h), Linear("k_proj", kv, h), Linear("v_proj", kv, h),
+                    Tensor("q_proj.bias", 1, q, 0.5), Tensor("k_proj.bias", 1, kv, 0.5), Tensor("v_proj.bias", 1, kv, 0.5)],
+                t => device.LoadLinear(t.AsSpan(0, 3), t.AsSpan(3))),
+            Output = Load([Linear("o_proj", h, q)], t => device.LoadLinear(t, [])),
+            MlpNorm = Load([Norm("post_attention_layernorm")], t => device.LoadVector(t[0])),
+            GateUp = sparse ? null : Load(
+                [Linear("gate_proj", Geometry.IntermediateSize, h), Linear("up_proj", Geometry.IntermediateSize, h)],
+                t => device.LoadGateUp(t[0], t[1])),
+            Down = sparse ? null : Load([Linear("down_proj", h, Geometry.IntermediateSize)], t => device.LoadLinear(t, [])),
+            Moe = sparse ? LoadMoe(device) : null,
+        };
     }
 
-    private HostTensor Norm(string name)
+    private Weights LoadMoe(IDevice device)
     {
-        float[] values = new float[Geometry.HiddenSize];
-        for (int i = 0; i < values.Length; i++) values[i] = 0.5f + _random.NextSingle();
-        return Store(name, 1, values.Length, values);
+        int h = Geometry.HiddenSize;
+        var tensors = new List<HostTensor> { Linear("gate", Geometry.ExpertCount, h), Linear("shared_expert_gate", 1, h) };
+        for (int e = 0; e <= Geometry.ExpertCount; e++)
+        {
+            int width = e == Geometry.ExpertCount ? Geometry.SharedExpertIntermediateSize : Geometry.ExpertIntermediateSize;
+            tensors.AddRange([Linear("gate_proj", width, h), Linear("up_proj", width, h), Linear("down_proj", h, width)]);
+        }
+        return Load([.. tensors], t => device.LoadMoe(new MoeSource
+        {
+            Router = t[0],
+            SharedExpertGate = t[1],
+            Experts = [.. Enumerable.Range(0, Geometry.ExpertCount).Select(e => (t[2 + 3 * e], t[3 + 3 * e], t[4 + 3 * e]))],
+            SharedExpert = (t[^3], t[^2], t[^1]),
+        }));
     }
 
-    private (HostTensor Gate, HostTensor Up, HostTensor Down) Mlp(int width)
-        => (Linear("gate_proj", width, Geometry.HiddenSize), Linear("up_proj", width, Geometry.HiddenSize),
-            Linear("down_proj", Geometry.HiddenSize, width));
+    private static Weights Load(HostTensor[] tensors, Func<HostTensor[], Weights> load)
+    {
+        try
+        {
+            return load(tensors);
+        }
+        finally
+        {
+            foreach (var tensor in tensors) tensor.Memory.Dispose();
+        }
+    }
 
     private HostTensor Linear(string name, int rows, int columns) => Tensor(name, rows, columns, 1 / Math.Sqrt(columns));
 
+    private HostTensor Norm(string name)
+    {
+        var random = new Random(_seed + _tensors++);
+        return Store(name, 1, Geometry.HiddenSize, () => 0.5f + random.NextSingle());
+    }
+
     private HostTensor Tensor(string name, int rows, int columns, double deviation)
     {
-        float[] values = new float[(long)rows * columns];
-        for (int i = 0; i < values.Length; i++)
-            values[i] = (float)(deviation * Math.Sqrt(-2 * Math.Log(1 - _random.NextDouble())) * Math.Cos(2 * Math.PI * _random.NextDouble()));
-        return Store(name, rows, columns, values);
+        var random = new Random(_seed + _tensors++);
+        return Store(name, rows, columns, () => (float)(deviation
+            * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble())));
     }
 
-    private HostTensor Store(string name, int rows, int columns, float[] values)
+    private unsafe HostTensor Store(string name, int rows, int columns, Func<float> next)
     {
-        HostMemory memory;
-        if (Type == DType.F32) memory = HostMemory.CopyOf<float>(values);
-        else
+        long count = (long)rows * columns;
+        int size = _type.Size();
+        var memory = HostMemory.Allocate(count * size);
+        byte* to = memory.Pointer;
+        for (long i = 0; i < Math.Min(count, Period); i++)
         {
-            ushort[] narrow = new ushort[values.Length];
-            for (int i = 0; i < narrow.Length; i++) narrow[i] = Cpu.PackedMatrix.Narrow(values[i], Type);
-            memory = HostMemory.CopyOf<ushort>(narrow);
+            float value = next();
+            if (_type == DType.F32) ((float*)to)[i] = value;
+            else ((ushort*)to)[i] = Cpu.PackedMatrix.Narrow(value, _type);
         }
-        _memories.Add(memory);
-        return new HostTensor(name, Type, rows, columns, memory, 0);
-    }
-
-    internal sealed class Layer
-    {
-        public required HostTensor InputNorm { get; init; }
-
-        public required HostTensor[] Qkv { get; init; }
-
-        public required HostTensor[] QkvBias { get; init; }
-
-        public required HostTensor Output { get; init; }
-
-        public required HostTensor MlpNorm { get; init; }
-
-        public required (HostTensor Gate, HostTensor Up, HostTensor Down)? Mlp { get; init; }
-
-        public required MoeSource? Moe { get; init; }
+        for (long done = Period; done < count; done += Period)
+            Buffer.MemoryCopy(to, to + done * size, (count - done) * size, Math.Min(Period, count - done) * size);
+        return new HostTensor(name, _type, rows, columns, memory, 0);
     }
 }
 
