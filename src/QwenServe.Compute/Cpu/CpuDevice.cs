@@ -301,6 +301,13 @@ public sealed unsafe class CpuDevice : IDevice
     private void Pack(float* source, long stride, int columns, Weights? norm, int* rows = null)
     {
         var step = Step;
+        if (step.Tiles.Rows == 1 && norm is null && columns % 2 == 0)
+        {
+            // One row in order of k is already what a tile of one row reads.
+            step.Linear.Source = rows == null ? source : source + rows[0] * stride;
+            return;
+        }
+        step.Linear.Source = step.Packed;
         var pack = step.PackRows;
         pack.Source = source;
         pack.SourceStride = stride;
@@ -318,14 +325,13 @@ public sealed unsafe class CpuDevice : IDevice
         var step = Step;
         var linear = step.Linear;
         linear.Weights = weights;
-        linear.Source = step.Packed;
         linear.Epilogue = epilogue;
         linear.Destination = destination;
         linear.Stride = stride;
         linear.Columns = columns;
         linear.Rows = rows;
         linear.Scales = scales;
-        _pool.Run(linear, weights.Panels);
+        _pool.Run(linear, linear.Prepare(_pool.Threads));
     }
 
     /// <summary>Waking the pool costs more than a few short items.</summary>

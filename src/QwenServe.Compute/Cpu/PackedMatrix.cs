@@ -102,6 +102,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
     }
 
     /// <summary>Reads a row back.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void CopyRow(int row, float* destination)
     {
         byte* panel = Panel(row / PanelRows);
@@ -179,6 +180,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
 
     private sealed class PackJob(PackedMatrix packed, RowSource[] source) : IPoolJob
     {
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public void Execute(int item, int worker)
         {
             byte* panel = packed.Panel(item);

@@ -49,6 +49,9 @@ internal unsafe interface ISimd<T> where T : unmanaged, ISimd<T>
     /// <summary>2^n for t = n + 1.5·2^23, n an integer in [-126, 127].</summary>
     static abstract T Pow2(T t);
 
+    /// <summary>Asks for a cache line; any address will do.</summary>
+    static abstract void Prefetch(byte* address);
+
     /// <summary>The lower halves of the lanes' bits as bfloat16.</summary>
     static abstract T LowBf16(T bits);
 

@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace QwenServe.Compute.Cpu;
 
@@ -76,5 +77,11 @@ internal readonly unsafe struct V256 : ISimd<V256>
         var u = bits._value.AsUInt32();
         var magnitude = ((u & Vector256.Create(0x7FFF0000u)) >> 3).AsSingle() * Vector256.Create(5.192296858534828e33f);
         return new((magnitude.AsUInt32() | (u & Vector256.Create(0x80000000u))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* address)
+    {
+        if (Sse.IsSupported) Sse.Prefetch0(address);
     }
 }

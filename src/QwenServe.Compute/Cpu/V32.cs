@@ -74,4 +74,10 @@ internal readonly unsafe struct V32 : ISimd<V32>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V32 HighF16(V32 bits)
         => new((float)BitConverter.UInt16BitsToHalf((ushort)(BitConverter.SingleToUInt32Bits(bits._value) >> 16)));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* address)
+    {
+        if (Sse.IsSupported) Sse.Prefetch0(address);
+    }
 }

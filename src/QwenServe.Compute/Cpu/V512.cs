@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.X86;
 
 namespace QwenServe.Compute.Cpu;
 
@@ -73,5 +74,11 @@ internal readonly unsafe struct V512 : ISimd<V512>
         var u = bits._value.AsUInt32();
         var magnitude = ((u & Vector512.Create(0x7FFF0000u)) >> 3).AsSingle() * Vector512.Create(5.192296858534828e33f);
         return new((magnitude.AsUInt32() | (u & Vector512.Create(0x80000000u))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static void Prefetch(byte* address)
+    {
+        if (Sse.IsSupported) Sse.Prefetch0(address);
     }
 }

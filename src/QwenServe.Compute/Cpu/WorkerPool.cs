@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.CompilerServices;
 
 namespace QwenServe.Compute.Cpu;
 
@@ -53,6 +54,12 @@ internal sealed class WorkerPool : IDisposable
 
     /// <summary>Workers, the caller included.</summary>
     public int Threads => _workers.Length + 1;
+
+    /// <summary>Workers that sleep until there is work.</summary>
+    internal int Sleeping => _workers.Count(w => Volatile.Read(ref w.Asleep) == 1);
+
+    /// <summary>How often a worker was woken.</summary>
+    internal long Wakes => _workers.Sum(w => Volatile.Read(ref w.Wakes));
 
     /// <summary>Executes items 0 .. items-1 in no particular order and returns when all are done.</summary>
     public void Run(IPoolJob job, int items)
@@ -119,6 +126,7 @@ internal sealed class WorkerPool : IDisposable
 
     private long SpinTicks => _crowded > 32 ? ShortSpin : LongSpin;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Loop(Worker worker)
     {
         long seen = 0;
@@ -149,10 +157,12 @@ internal sealed class WorkerPool : IDisposable
             state = Volatile.Read(ref _shared.State);
             bool work = state >> 32 != seen && (state & Open) != 0;
             if (!work || Interlocked.Exchange(ref worker.Asleep, 0) == 0) worker.Wake.Wait();
+            worker.Wakes++;
             limit = Stopwatch.GetTimestamp() + SpinTicks;
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void TakeItems(IPoolJob job, int items, int worker)
     {
         while (true)
@@ -166,6 +176,8 @@ internal sealed class WorkerPool : IDisposable
     private sealed class Worker(int index)
     {
         public int Asleep;
+
+        public long Wakes;
 
         public int Index => index;
 

@@ -1,7 +1,7 @@
 namespace QwenServe.Compute.Reference;
 
 /// <summary>
-/// Sampling by the book: sort everything, in double precision. What it fixes for all devices: a cut by top-k or top-p keeps the lower id of
+/// Sampling by the book: sort everything; logits are edited in fp32, in which ties are ties, and probabilities are double. What it fixes for all devices: a cut by top-k or top-p keeps the lower id of
 /// equals; a draw walks the kept ids in ascending order until their probability passes <see cref="Philox.Uniform"/>.
 /// </summary>
 public static class ReferenceSampler
@@ -57,7 +57,7 @@ public static class ReferenceSampler
         }
     }
 
-    private static double[] Process(
+    private static float[] Process(
         SamplingInputs inputs,
         in SamplingRow row,
         ReadOnlySpan<float> raw,
@@ -65,12 +65,12 @@ public static class ReferenceSampler
         IReadOnlySet<int> prompt,
         IReadOnlyDictionary<int, int> output)
     {
-        double[] z = new double[raw.Length];
+        float[] z = new float[raw.Length];
         for (int i = 0; i < z.Length; i++)
         {
             bool admitted = hasToken[i]
                 && (row.MaskRow < 0 || (inputs.Masks[row.MaskRow * inputs.MaskStride + i / 32] >> (i % 32) & 1) != 0);
-            z[i] = admitted ? raw[i] : double.NegativeInfinity;
+            z[i] = admitted ? raw[i] : float.NegativeInfinity;
         }
         for (int i = row.BiasStart; i < row.BiasStart + row.BiasCount; i++) z[inputs.Biases[i].Token] += inputs.Biases[i].Bias;
         for (int i = 0; i < z.Length; i++)
@@ -82,13 +82,14 @@ public static class ReferenceSampler
         return z;
     }
 
-    private static int Draw(double[] z, SamplingRow row)
+    private static int Draw(float[] z, SamplingRow row)
     {
-        int[] order = [.. Enumerable.Range(0, z.Length).Where(i => !double.IsNegativeInfinity(z[i])).OrderByDescending(i => z[i])];
+        int[] order = [.. Enumerable.Range(0, z.Length).Where(i => !float.IsNegativeInfinity(z[i])).OrderByDescending(i => z[i])];
         if (order.Length == 0) return -1;
         if (row.Temperature <= 0) return order[0];
         double maximum = z[order[0]];
-        var weights = order.Select(i => (Id: i, Weight: Math.Exp((z[i] - maximum) / row.Temperature))).ToList();
+        double temperature = row.Temperature;
+        var weights = order.Select(i => (Id: i, Weight: Math.Exp((z[i] - maximum) / temperature))).ToList();
         weights = weights.Where(w => w.Weight >= row.MinP).ToList();
         if (row.TopK > 0) weights = weights.Take(row.TopK).ToList();
         double total = weights.Sum(w => w.Weight);

@@ -89,6 +89,7 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
         else Execute<V32>(run, head, worker);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Execute<V>(AttentionRun run, int kvHead, int worker) where V : unmanaged, ISimd<V>
     {
         int d = _geometry.HeadDim;
@@ -241,6 +242,7 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
     }
 
     /// <summary>Widens keys first .. count-1 of a tile to two panels of 32 and their values to panels of 32 dimensions; the rest is zero.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void LoadKeys<V>(int sequence, int head, int tileStart, int first, int count, float* keys, float* values)
         where V : unmanaged, ISimd<V>
     {
@@ -296,6 +298,7 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
         for (; i < n; i++) to[i] = from[i];
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Widen(ushort* from, float* to, int n, DType type)
     {
         if (type == DType.BF16)

@@ -20,8 +20,9 @@ internal enum Epilogue
 }
 
 /// <summary>
-/// y = epilogue(x·Wᵀ): an item is a panel of 32 outputs for all rows. Decode streams each panel from memory once; for many rows k is
-/// cut into blocks, so that a block of the panel stays in the first cache while all row tiles pass over it.
+/// y = epilogue(x·Wᵀ): an item is a few panels of 32 outputs for all rows. Decode streams each panel from memory once; for many rows k
+/// is cut into blocks, so that a block of a panel stays in the first cache while all row tiles pass over it, and a block of the rows in
+/// the second while the item's panels do.
 /// </summary>
 internal sealed unsafe class LinearJob : IPoolJob, IDisposable
 {
@@ -31,14 +32,18 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
     /// <summary>Rows whose partial sums a worker keeps between blocks.</summary>
     private const int BlockRows = 504;
 
+    /// <summary>Panels an item at most.</summary>
+    private const int MaxGroup = 4;
+
     private readonly RowTiles _tiles;
     private readonly NativeBuffer _partial;
     private readonly long _partialStride;
+    private int _group = 1;
 
     public LinearJob(RowTiles tiles, int threads, int maxRows)
     {
         _tiles = tiles;
-        _partialStride = (long)Math.Min(RowTiles.MaxPadded(maxRows), BlockRows + 12) * 32;
+        _partialStride = (long)Math.Min(RowTiles.MaxPadded(maxRows), BlockRows + 12) * 32 * MaxGroup;
         _partial = NativeBuffer.OfFloats(threads * _partialStride);
     }
 
@@ -61,6 +66,15 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
 
     public float* Scales { get; set; }
 
+    /// <summary>Decides how the panels are grouped; returns the number of items.</summary>
+    public int Prepare(int threads)
+    {
+        int panels = Weights!.Panels;
+        // One row goes over two panels at once; many rows read a block of their inputs for several panels from the second cache.
+        _group = _tiles.Rows == 1 ? 2 : _tiles.Count == 1 ? 1 : Math.Clamp(panels / (threads * 6), 1, MaxGroup);
+        return (panels + _group - 1) / _group;
+    }
+
     public void Dispose() => _partial.Dispose();
 
     public void Execute(int item, int worker)
@@ -82,41 +96,62 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Execute<V, TFormat>(int panel, int worker)
+    private void Execute<V, TFormat>(int item, int worker)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
-        byte* b = Weights!.Panel(panel);
+        int firstPanel = item * _group;
+        int panels = Math.Min(_group, Weights!.Panels - firstPanel);
+        long panelBytes = Weights.PanelBytes;
+        byte* b = Weights.Panel(firstPanel);
         int pairs = Weights.Pairs;
         float* partial = _partial.Floats + worker * _partialStride;
+        if (_tiles.Rows == 1 && panels == 2)
+        {
+            Tile.Row2Panels<V, TFormat>(b, panelBytes, Source, pairs, partial);
+            Finish<V>(firstPanel, partial, 0, 1);
+            Finish<V>(firstPanel + 1, partial + 32, 0, 1);
+            return;
+        }
         int begin = 0;
         while (begin < _tiles.Count)
         {
             int end = begin + 1;
             int origin = _tiles.PaddedFirst(begin);
             while (end < _tiles.Count && _tiles.PaddedFirst(end) + _tiles.Size(end) - origin <= BlockRows) end++;
+            int rows = _tiles.PaddedFirst(end - 1) + _tiles.Size(end - 1) - origin;
             int block = end - begin == 1 ? pairs : BlockPairs;
             for (int k = 0; k < pairs; k += block)
             {
                 int count = Math.Min(block, pairs - k);
-                for (int tile = begin; tile < end; tile++)
+                for (int panel = 0; panel < panels; panel++)
                 {
-                    int size = _tiles.Size(tile);
-                    Tile.Multiply<V, TFormat>(
-                        b + (long)k * TFormat.PairBytes,
-                        Source + (long)_tiles.PaddedFirst(tile) * (2 * pairs) + 2L * k * size,
-                        count,
-                        partial + (_tiles.PaddedFirst(tile) - origin) * 32,
-                        size,
-                        k == 0);
+                    for (int tile = begin; tile < end; tile++)
+                    {
+                        int size = _tiles.Size(tile);
+                        Tile.Multiply<V, TFormat>(
+                            b + panel * panelBytes + (long)k * TFormat.PairBytes,
+                            Source + (long)_tiles.PaddedFirst(tile) * (2 * pairs) + 2L * k * size,
+                            count,
+                            partial + (panel * rows + _tiles.PaddedFirst(tile) - origin) * 32,
+                            size,
+                            k == 0);
+                    }
                 }
             }
-            for (int tile = begin; tile < end; tile++)
-                Finish<V>(panel, partial + (_tiles.PaddedFirst(tile) - origin) * 32, _tiles.First(tile), _tiles.Valid(tile));
+            for (int panel = 0; panel < panels; panel++)
+            {
+                for (int tile = begin; tile < end; tile++)
+                {
+                    float* c = partial + (panel * rows + _tiles.PaddedFirst(tile) - origin) * 32;
+                    Finish<V>(firstPanel + panel, c, _tiles.First(tile), _tiles.Valid(tile));
+                }
+            }
             begin = end;
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Finish<V>(int panel, float* c, int first, int rows) where V : unmanaged, ISimd<V>
     {
         int column = panel * (Epilogue == Epilogue.Swiglu ? 16 : 32);

@@ -9,6 +9,8 @@ namespace QwenServe.Compute.Cpu.Kernels;
 /// </summary>
 internal sealed unsafe class PackRowsJob : IPoolJob, IDisposable
 {
+    private const int BlockColumns = 64;
+
     private readonly RowTiles _tiles;
     private readonly NativeBuffer _rowBuffers;
     private readonly int _rowStride;
@@ -20,7 +22,7 @@ internal sealed unsafe class PackRowsJob : IPoolJob, IDisposable
     {
         _tiles = tiles;
         _rowStride = (maxColumns + 31) / 16 * 16;
-        _rowBuffers = NativeBuffer.OfFloats((long)threads * _rowStride);
+        _rowBuffers = NativeBuffer.OfFloats((long)threads * _rowStride * 12);
     }
 
     /// <summary>[.., SourceStride]</summary>
@@ -43,7 +45,7 @@ internal sealed unsafe class PackRowsJob : IPoolJob, IDisposable
 
     public void Execute(int item, int worker)
     {
-        float* buffer = _rowBuffers.Floats + (long)worker * _rowStride;
+        float* buffer = _rowBuffers.Floats + (long)worker * _rowStride * 12;
         if (Vector512.IsHardwareAccelerated) PackTile<V512>(item, buffer);
         else if (Vector256.IsHardwareAccelerated) PackTile<V256>(item, buffer);
         else if (Vector128.IsHardwareAccelerated) PackTile<V128>(item, buffer);
@@ -60,30 +62,35 @@ internal sealed unsafe class PackRowsJob : IPoolJob, IDisposable
         int size = _tiles.Size(tile);
         int valid = _tiles.Valid(tile);
         float* destination = Destination + (long)_tiles.PaddedFirst(tile) * padded;
-        for (int r = 0; r < size; r++)
+        float** from = stackalloc float*[12];
+        for (int r = 0; r < valid; r++)
         {
-            float* to = destination + r;
-            if (r >= valid)
-            {
-                for (int k = 0; k < padded; k++, to += size) *to = 0;
-                continue;
-            }
             int row = _tiles.First(tile) + r;
             if (Rows != null) row = Rows[row];
-            float* from = Source + row * SourceStride;
-            if (NormWeight != null)
+            from[r] = Source + row * SourceStride;
+            if (NormWeight == null) continue;
+            float* normalized = size == 1 ? destination : buffer + (long)r * _rowStride;
+            Normalize<V>(from[r], NormWeight, columns, Epsilon, normalized);
+            from[r] = normalized;
+        }
+        // In blocks of k, so that the transposed writes stay in the first cache.
+        for (int start = 0; start < columns; start += BlockColumns)
+        {
+            int end = Math.Min(start + BlockColumns, columns);
+            for (int r = 0; r < size; r++)
             {
-                Normalize<V>(from, NormWeight, columns, Epsilon, size == 1 ? destination : buffer);
-                if (size == 1)
+                float* to = destination + (long)start * size + r;
+                if (r >= valid)
                 {
-                    for (int k = columns; k < padded; k++) destination[k] = 0;
+                    for (int k = start; k < end; k++, to += size) *to = 0;
                     continue;
                 }
-                from = buffer;
+                float* x = from[r];
+                if (x == destination) break;
+                for (int k = start; k < end; k++, to += size) *to = x[k];
             }
-            for (int k = 0; k < columns; k++, to += size) *to = from[k];
-            for (int k = columns; k < padded; k++, to += size) *to = 0;
         }
+        for (int i = columns * size; i < padded * size; i++) destination[i] = 0;
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]

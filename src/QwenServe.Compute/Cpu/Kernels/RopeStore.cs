@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace QwenServe.Compute.Cpu.Kernels;
 
 /// <summary>
@@ -22,6 +24,7 @@ internal sealed unsafe class RopeStoreJob : IPoolJob
     /// <summary>[tokens]: block · BlockSize + position within the block.</summary>
     public long* Places { get; set; }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Execute(int item, int worker)
     {
         int d = Geometry!.HeadDim;

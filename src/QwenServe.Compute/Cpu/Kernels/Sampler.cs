@@ -59,6 +59,7 @@ internal sealed unsafe class SampleJob : IPoolJob, IDisposable
         else Execute<V32>(item, worker);
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Execute<V>(int item, int worker) where V : unmanaged, ISimd<V>
     {
         ref readonly var row = ref Inputs!.Rows[item];
@@ -102,6 +103,7 @@ internal sealed unsafe class SampleJob : IPoolJob, IDisposable
     }
 
     /// <summary>The drawn id, or -1 when none is admitted.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private int Draw<V>(in SamplingRow row, float* raw, Scratch scratch) where V : unmanaged, ISimd<V>
     {
         int n = VocabularyEnd;
@@ -215,6 +217,7 @@ internal sealed unsafe class SampleJob : IPoolJob, IDisposable
     /// Zeroes all weights but the largest, the lower id first of equals: as many as <paramref name="count"/>, or as many as it takes to
     /// reach <paramref name="mass"/>, whichever is fewer. Returns the sum of what stays.
     /// </summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static double Cut(float* weights, int n, int count, double mass, Scratch scratch)
     {
         var counts = scratch.BucketCounts;

@@ -18,6 +18,9 @@ namespace QwenServe.Compute.Cpu.Kernels;
 /// </remarks>
 internal static unsafe class Tile
 {
+    /// <summary>How far ahead of the loads memory is asked for: past the page border at which the processor's own prefetch stops.</summary>
+    private const int PrefetchBytes = 2048;
+
     /// <summary>Rows of the smallest tile that holds the rows given.</summary>
     public static int RoundUp(int rows) => rows switch { <= 2 => rows, <= 4 => 4, <= 6 => 6, <= 8 => 8, _ => 12 };
 
@@ -68,6 +71,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -107,6 +112,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -162,6 +169,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -241,6 +250,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -344,6 +355,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -479,6 +492,8 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
+            V.Prefetch(b + PrefetchBytes);
+            V.Prefetch(b + PrefetchBytes + 64);
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -581,5 +596,40 @@ internal static unsafe class Tile
         V.Store(c10b, c + 320 + V.Count);
         V.Store(c11a, c + 352);
         V.Store(c11b, c + 352 + V.Count);
+    }
+
+    /// <summary>One row by two neighbouring panels: twice as many independent chains as <see cref="Rows1"/> has.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    public static void Row2Panels<V, TFormat>(byte* b, long panelBytes, float* a, nint pairs, float* c)
+        where V : unmanaged, ISimd<V>
+        where TFormat : unmanaged, IWeightFormat
+    {
+        for (int column = 0; column < 32; column += 2 * V.Count)
+        {
+            V c0 = V.Create(0f), c1 = c0, c2 = c0, c3 = c0;
+            float* x = a;
+            byte* p = b;
+            byte* q = b + panelBytes;
+            for (byte* end = p + pairs * TFormat.PairBytes; p < end; p += TFormat.PairBytes, q += TFormat.PairBytes, x += 2)
+            {
+                V x0 = V.Create(x[0]), x1 = V.Create(x[1]);
+                V.Prefetch(p + PrefetchBytes);
+                V.Prefetch(p + PrefetchBytes + 64);
+                V.Prefetch(q + PrefetchBytes);
+                V.Prefetch(q + PrefetchBytes + 64);
+                c0 = V.Fma(x0, TFormat.LoadEven<V>(p, column), c0);
+                c1 = V.Fma(x0, TFormat.LoadEven<V>(p, column + V.Count), c1);
+                c2 = V.Fma(x0, TFormat.LoadEven<V>(q, column), c2);
+                c3 = V.Fma(x0, TFormat.LoadEven<V>(q, column + V.Count), c3);
+                c0 = V.Fma(x1, TFormat.LoadOdd<V>(p, column), c0);
+                c1 = V.Fma(x1, TFormat.LoadOdd<V>(p, column + V.Count), c1);
+                c2 = V.Fma(x1, TFormat.LoadOdd<V>(q, column), c2);
+                c3 = V.Fma(x1, TFormat.LoadOdd<V>(q, column + V.Count), c3);
+            }
+            V.Store(c0, c + column);
+            V.Store(c1, c + column + V.Count);
+            V.Store(c2, c + 32 + column);
+            V.Store(c3, c + 32 + column + V.Count);
+        }
     }
 }
