@@ -16,7 +16,7 @@ public sealed unsafe class CpuDevice : IDevice
     private const long LargestDefaultKvCache = 4L << 30;
 
     private readonly WorkerPool _pool;
-    private readonly List<IDisposable> _buffers = [];
+    private readonly WeightArena _arena = new();
     private ModelGeometry? _geometry;
     private DType? _weightType;
     private uint[]? _vocabulary;
@@ -70,29 +70,29 @@ public sealed unsafe class CpuDevice : IDevice
     }
 
     public Weights LoadLinear(ReadOnlySpan<HostTensor> parts, ReadOnlySpan<HostTensor> biases)
-        => new CpuMatrix(PackedMatrix.Stack(_pool, parts, biases, _weightType));
+        => new CpuMatrix(PackedMatrix.Stack(_pool, _arena, parts, biases, _weightType));
 
-    public Weights LoadGateUp(HostTensor gate, HostTensor up) => new CpuMatrix(PackedMatrix.Interleave(_pool, gate, up, _weightType));
+    public Weights LoadGateUp(HostTensor gate, HostTensor up) => new CpuMatrix(PackedMatrix.Interleave(_pool, _arena, gate, up, _weightType));
 
-    public Weights LoadEmbedding(HostTensor table, bool tied) => new CpuMatrix(PackedMatrix.Stack(_pool, [table], [], _weightType));
+    public Weights LoadEmbedding(HostTensor table, bool tied) => new CpuMatrix(PackedMatrix.Stack(_pool, _arena, [table], [], _weightType));
 
     public Weights LoadMoe(MoeSource source)
     {
         ArgumentNullException.ThrowIfNull(source);
-        var router = PackedMatrix.Stack(_pool, [source.Router, source.SharedExpertGate], [], _weightType);
+        var router = PackedMatrix.Stack(_pool, _arena, [source.Router, source.SharedExpertGate], [], _weightType);
         var gateUp = new PackedMatrix[source.Experts.Count];
         var down = new PackedMatrix[source.Experts.Count];
         for (int e = 0; e < gateUp.Length; e++)
         {
-            gateUp[e] = PackedMatrix.Interleave(_pool, source.Experts[e].Gate, source.Experts[e].Up, _weightType);
-            down[e] = PackedMatrix.Stack(_pool, [source.Experts[e].Down], [], _weightType);
+            gateUp[e] = PackedMatrix.Interleave(_pool, _arena, source.Experts[e].Gate, source.Experts[e].Up, _weightType);
+            down[e] = PackedMatrix.Stack(_pool, _arena, [source.Experts[e].Down], [], _weightType);
         }
         return new CpuMoe(
             router,
             gateUp,
             down,
-            PackedMatrix.Interleave(_pool, source.SharedExpert.Gate, source.SharedExpert.Up, _weightType),
-            PackedMatrix.Stack(_pool, [source.SharedExpert.Down], [], _weightType));
+            PackedMatrix.Interleave(_pool, _arena, source.SharedExpert.Gate, source.SharedExpert.Up, _weightType),
+            PackedMatrix.Stack(_pool, _arena, [source.SharedExpert.Down], [], _weightType));
     }
 
     public Weights LoadRope(ReadOnlySpan<float> inverseFrequencies, float scale, int maxPositions)
@@ -110,6 +110,7 @@ public sealed unsafe class CpuDevice : IDevice
 
     public void AllocateStep(StepLimits limits)
     {
+        _arena.Close();
         _step?.Dispose();
         _step = new Activations(Geometry, limits, _pool.Threads);
         if (_vocabulary is not null) _step.SetVocabulary(_vocabulary);
@@ -283,7 +284,7 @@ public sealed unsafe class CpuDevice : IDevice
         _pool.Dispose();
         _step?.Dispose();
         _cache?.Dispose();
-        foreach (var buffer in _buffers) buffer.Dispose();
+        _arena.Close();
     }
 
     private static PackedMatrix Matrix(Weights weights) => ((CpuMatrix)weights).Matrix;

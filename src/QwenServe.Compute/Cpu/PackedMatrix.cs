@@ -11,10 +11,10 @@ internal sealed unsafe class PackedMatrix : IDisposable
 {
     public const int PanelRows = 32;
 
-    private readonly NativeBuffer _data;
+    private readonly WeightArena.Piece _data;
     private readonly NativeBuffer? _bias;
 
-    private PackedMatrix(DType type, int rows, int columns, bool bias)
+    private PackedMatrix(WeightArena arena, DType type, int rows, int columns, bool bias)
     {
         Type = type;
         Rows = rows;
@@ -22,7 +22,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
         Pairs = (columns + 1) / 2;
         PairBytes = PanelRows * 2 * type.Size();
         Panels = (rows + PanelRows - 1) / PanelRows;
-        _data = new NativeBuffer(Panels * PanelBytes);
+        _data = arena.Allocate(Panels * PanelBytes);
         if (bias) _bias = NativeBuffer.OfFloats(Panels * PanelRows);
     }
 
@@ -51,7 +51,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
     public byte* Panel(int index) => _data.Pointer + index * PanelBytes;
 
     /// <summary>The parts stacked along their rows.</summary>
-    public static PackedMatrix Stack(WorkerPool pool, ReadOnlySpan<HostTensor> parts, ReadOnlySpan<HostTensor> biases, DType? type)
+    public static PackedMatrix Stack(WorkerPool pool, WeightArena arena, ReadOnlySpan<HostTensor> parts, ReadOnlySpan<HostTensor> biases, DType? type)
     {
         if (parts.IsEmpty) throw new ArgumentException("no tensors to stack", nameof(parts));
         long rows = 0;
@@ -66,7 +66,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
         int row = 0;
         foreach (var part in parts)
             for (long r = 0; r < part.Rows; r++) source[row++] = new RowSource(part, r);
-        var packed = Pack(pool, source, checked((int)rows), checked((int)parts[0].Columns), type ?? CommonType(parts), !biases.IsEmpty);
+        var packed = Pack(pool, arena, source, checked((int)rows), checked((int)parts[0].Columns), type ?? CommonType(parts), !biases.IsEmpty);
         Discard(parts);
         if (biases.IsEmpty) return packed;
         int n = 0;
@@ -82,7 +82,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
     }
 
     /// <summary>16 rows of gate and the same 16 of up in each panel, so that SwiGLU finds both halves of an output in one place.</summary>
-    public static PackedMatrix Interleave(WorkerPool pool, HostTensor gate, HostTensor up, DType? type)
+    public static PackedMatrix Interleave(WorkerPool pool, WeightArena arena, HostTensor gate, HostTensor up, DType? type)
     {
         CheckBounds(gate);
         CheckBounds(up);
@@ -96,7 +96,7 @@ internal sealed unsafe class PackedMatrix : IDisposable
             source[r / 16 * 32 + 16 + r % 16] = new RowSource(up, r);
         }
         ReadOnlySpan<HostTensor> parts = [gate, up];
-        var packed = Pack(pool, source, source.Length, checked((int)gate.Columns), type ?? CommonType(parts), bias: false);
+        var packed = Pack(pool, arena, source, source.Length, checked((int)gate.Columns), type ?? CommonType(parts), bias: false);
         Discard(parts);
         return packed;
     }
@@ -163,9 +163,9 @@ internal sealed unsafe class PackedMatrix : IDisposable
         foreach (var part in parts) part.Memory.Discard(part.Offset, part.Bytes);
     }
 
-    private static PackedMatrix Pack(WorkerPool pool, RowSource[] source, int rows, int columns, DType type, bool bias)
+    private static PackedMatrix Pack(WorkerPool pool, WeightArena arena, RowSource[] source, int rows, int columns, DType type, bool bias)
     {
-        var packed = new PackedMatrix(type, rows, columns, bias);
+        var packed = new PackedMatrix(arena, type, rows, columns, bias);
         pool.Run(new PackJob(packed, source), packed.Panels);
         return packed;
     }

@@ -155,7 +155,7 @@ public class CpuSamplingTests
         return [.. p.Select(x => x / total)];
     }
 
-    /// <summary>Eight rows of logits on the device and on the oracle, by a head with eight columns of which token t selects one.</summary>
+    /// <summary>Sixteen rows of logits on the device and on the oracle, by a head with sixteen columns of which token t selects one.</summary>
     private sealed class Rig : IDisposable
     {
         private readonly int _vocabulary;
@@ -173,7 +173,7 @@ public class CpuSamplingTests
 
         public CpuDevice Device { get; private set; } = new(new CpuOptions { Threads = 2 });
 
-        public int Rows => 8;
+        public int Rows => 16;
 
         public int PoisonedRow { get; init; } = -1;
 
@@ -255,7 +255,7 @@ public class CpuSamplingTests
                 };
                 device.Configure(geometry, null);
                 device.SetVocabulary(_ids);
-                // RMSNorm turns the unit vector of row t into sqrt(8) times itself; the norm's weight takes that back.
+                // RMSNorm turns the unit vector of row t into exactly four times itself; the norm's weight takes that back.
                 float[] norm = new float[Rows];
                 Array.Fill(norm, 1 / MathF.Sqrt(Rows));
                 float[] table = new float[_vocabulary * Rows];

@@ -142,8 +142,8 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
                 if (tileStart > tileLast) continue;
                 if (Window > 0 && tileStart + TileKeys <= tileFirst - Window + 1) continue;
 
-                Tile.Multiply<V, F32Format>((byte*)keys, queries + (long)padded * d, d / 2, scores, size, true);
-                Tile.Multiply<V, F32Format>((byte*)(keys + (long)d * 32), queries + (long)padded * d, d / 2, scores + 12 * 32, size, true);
+                Tile.Multiply<V, F32Format>((byte*)keys, queries + (long)padded * d, d / 2, scores, size, true, (byte*)keys, 0);
+                Tile.Multiply<V, F32Format>((byte*)(keys + (long)d * 32), queries + (long)padded * d, d / 2, scores + 12 * 32, size, true, (byte*)keys, 0);
                 for (int r = 0; r < size; r++)
                 {
                     int low = 0, high = 0;
@@ -178,7 +178,9 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
                         (count + 1) / 2,
                         outputs + ((long)panel * tiles.PaddedRows + padded) * 32,
                         size,
-                        false);
+                        false,
+                        (byte*)values,
+                        0);
                 }
             }
         }

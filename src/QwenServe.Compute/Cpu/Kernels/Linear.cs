@@ -126,16 +126,23 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
                 int count = Math.Min(block, pairs - k);
                 for (int panel = 0; panel < panels; panel++)
                 {
+                    // A lone tile asks for what it needs next; several share the next block among them, so that memory works all the time.
+                    long blockBytes = (long)count * TFormat.PairBytes;
+                    byte* next = b + panel * panelBytes + (long)k * TFormat.PairBytes + blockBytes;
+                    nint aheadStep = TFormat.PairBytes / (end - begin);
                     for (int tile = begin; tile < end; tile++)
                     {
                         int size = _tiles.Size(tile);
+                        byte* ahead = end - begin == 1 ? next - blockBytes + Tile.PrefetchBytes : next + (tile - begin) * blockBytes / (end - begin);
                         Tile.Multiply<V, TFormat>(
                             b + panel * panelBytes + (long)k * TFormat.PairBytes,
                             Source + (long)_tiles.PaddedFirst(tile) * (2 * pairs) + 2L * k * size,
                             count,
                             partial + (panel * rows + _tiles.PaddedFirst(tile) - origin) * 32,
                             size,
-                            k == 0);
+                            k == 0,
+                            ahead,
+                            aheadStep);
                     }
                 }
             }

@@ -19,7 +19,7 @@ namespace QwenServe.Compute.Cpu.Kernels;
 internal static unsafe class Tile
 {
     /// <summary>How far ahead of the loads memory is asked for: past the page border at which the processor's own prefetch stops.</summary>
-    private const int PrefetchBytes = 2048;
+    public const int PrefetchBytes = 2048;
 
     /// <summary>Rows of the smallest tile that holds the rows given.</summary>
     public static int RoundUp(int rows) => rows switch { <= 2 => rows, <= 4 => 4, <= 6 => 6, <= 8 => 8, _ => 12 };
@@ -31,8 +31,10 @@ internal static unsafe class Tile
     /// <param name="c">[rows, 32]</param>
     /// <param name="rows">Rows of the tile.</param>
     /// <param name="fresh">Start from zero, not from what c holds.</param>
+    /// <param name="ahead">Memory to ask for meanwhile, two cache lines a pair.</param>
+    /// <param name="aheadStep">Bytes by which it moves on each pair.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Multiply<V, TFormat>(byte* b, float* a, nint pairs, float* c, int rows, bool fresh)
+    public static void Multiply<V, TFormat>(byte* b, float* a, nint pairs, float* c, int rows, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -41,12 +43,12 @@ internal static unsafe class Tile
         {
             switch (rows)
             {
-                case 1: Rows1<V, TFormat>(b, a, pairs, c, column, fresh); break;
-                case 2: Rows2<V, TFormat>(b, a, pairs, c, column, fresh); break;
-                case 4: Rows4<V, TFormat>(b, a, pairs, c, column, fresh); break;
-                case 6: Rows6<V, TFormat>(b, a, pairs, c, column, fresh); break;
-                case 8: Rows8<V, TFormat>(b, a, pairs, c, column, fresh); break;
-                case 12: Rows12<V, TFormat>(b, a, pairs, c, column, fresh); break;
+                case 1: Rows1<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
+                case 2: Rows2<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
+                case 4: Rows4<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
+                case 6: Rows6<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
+                case 8: Rows8<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
+                case 12: Rows12<V, TFormat>(b, a, pairs, c, column, fresh, ahead, aheadStep); break;
                 default: throw new ArgumentOutOfRangeException(nameof(rows));
             }
         }
@@ -54,7 +56,7 @@ internal static unsafe class Tile
 
     /// <summary>1 row.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows1<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows1<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -71,8 +73,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -91,7 +94,7 @@ internal static unsafe class Tile
 
     /// <summary>2 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows2<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows2<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -112,8 +115,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -140,7 +144,7 @@ internal static unsafe class Tile
 
     /// <summary>4 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows4<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows4<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -169,8 +173,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -213,7 +218,7 @@ internal static unsafe class Tile
 
     /// <summary>6 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows6<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows6<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -250,8 +255,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -310,7 +316,7 @@ internal static unsafe class Tile
 
     /// <summary>8 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows8<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows8<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -355,8 +361,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
@@ -431,7 +438,7 @@ internal static unsafe class Tile
 
     /// <summary>12 rows.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Rows12<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh)
+    public static void Rows12<V, TFormat>(byte* b, float* a, nint pairs, float* c, int column, bool fresh, byte* ahead, nint aheadStep)
         where V : unmanaged, ISimd<V>
         where TFormat : unmanaged, IWeightFormat
     {
@@ -492,8 +499,9 @@ internal static unsafe class Tile
         }
         for (byte* end = b + pairs * TFormat.PairBytes; b < end; b += TFormat.PairBytes)
         {
-            V.Prefetch(b + PrefetchBytes);
-            V.Prefetch(b + PrefetchBytes + 64);
+            V.Prefetch(ahead);
+            V.Prefetch(ahead + 64);
+            ahead += aheadStep;
             V b0 = TFormat.LoadEven<V>(b, column);
             V b1 = TFormat.LoadEven<V>(b, column + V.Count);
             V x = V.Create(a[0]);
