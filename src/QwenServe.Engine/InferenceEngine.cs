@@ -75,7 +75,10 @@ public sealed class InferenceEngine : IAsyncDisposable
     /// <summary>Loads a model on a thread that then becomes the engine's.</summary>
     /// <param name="options">The engine's options.</param>
     /// <param name="load">Makes the device, loads the weights and ends with <see cref="ModelRunner.Create"/>. Its exceptions come out of the task.</param>
-    public static Task<InferenceEngine> StartAsync(EngineOptions options, Func<ModelRunner> load)
+    public static Task<InferenceEngine> StartAsync(EngineOptions options, Func<ModelRunner> load) => StartAsync(() => (options, load()));
+
+    /// <summary>As <see cref="StartAsync(EngineOptions, Func{ModelRunner})"/>, for options that depend on the device that is found.</summary>
+    public static Task<InferenceEngine> StartAsync(Func<(EngineOptions Options, ModelRunner Runner)> load)
     {
         var started = new TaskCompletionSource<InferenceEngine>(TaskCreationOptions.RunContinuationsAsynchronously);
         var thread = new Thread(() =>
@@ -83,7 +86,7 @@ public sealed class InferenceEngine : IAsyncDisposable
             InferenceEngine engine;
             try
             {
-                var runner = load();
+                var (options, runner) = load();
                 try
                 {
                     engine = new InferenceEngine(options, runner);

@@ -132,7 +132,14 @@ public sealed class ServerApp : IAsyncDisposable
         if (await Task.WhenAny(ready, stop.Task).ConfigureAwait(false) == ready)
         {
             await ready.ConfigureAwait(false);
-            _log.LogInformation("{Summary}", _web.Services.GetRequiredService<ModelHost>().Model.Describe(Address));
+            _log.LogInformation("{Summary:l}", _web.Services.GetRequiredService<ModelHost>().Model.Describe(Address));
+        }
+        var broken = _web.Services.GetRequiredService<ModelHost>().Broken;
+        if (await Task.WhenAny(stop.Task, broken).ConfigureAwait(false) == broken)
+        {
+            // The streams in flight are writing their error frames.
+            await StopAsync().ConfigureAwait(false);
+            throw new StartupException("the engine has failed: " + await broken.ConfigureAwait(false));
         }
         var signal = await stop.Task.ConfigureAwait(false);
         int running = _web.Services.GetRequiredService<Lifecycle>().Running;

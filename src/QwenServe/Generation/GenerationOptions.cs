@@ -10,8 +10,11 @@ internal sealed record GenerationOptions
     /// <summary>Continuations of each prompt.</summary>
     public int Choices { get; init; } = 1;
 
-    /// <summary>Null: to the end of the context.</summary>
+    /// <summary>What the request asks for, which must fit the context; null: it leaves it open.</summary>
     public int? MaxTokens { get; init; }
+
+    /// <summary>For a request that leaves it open, as far as the context goes; null: to its end.</summary>
+    public int? DefaultMaxTokens { get; init; }
 
     public IReadOnlyList<string> Stop { get; init; } = [];
 

@@ -61,7 +61,7 @@ internal sealed class TextGeneration : IAsyncDisposable
                 Prompt = prompt,
                 Sampling = options.Sampling,
                 Choices = options.Choices,
-                MaxTokens = options.MaxTokens,
+                MaxTokens = options.MaxTokens ?? Default(options, engine.MaxModelLength - prompt.Length),
                 CacheSalt = options.CacheSalt,
                 PromptLogProbs = options.PromptLogProbs,
             });
@@ -87,6 +87,10 @@ internal sealed class TextGeneration : IAsyncDisposable
         for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), logProbs, tokenizer);
         return new TextGeneration(stream, prompt.Length, choices, cancel);
     }
+
+    /// <summary>A default never makes a prompt too long.</summary>
+    private static int? Default(GenerationOptions options, int room)
+        => options.DefaultMaxTokens is { } wanted && room > 0 ? Math.Min(wanted, room) : null;
 
     /// <summary>Waits for what comes next and takes all that is there.</summary>
     /// <returns>What each choice gained; the same list each time. Null after the end of all choices.</returns>

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
 using QwenServe.OpenAI.Wire;
 
@@ -35,7 +36,7 @@ internal sealed class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling>
                 ? new ApiException(413, $"The request body is larger than the {context.Features.Get<IHttpMaxRequestBodySizeFeature>()?.MaxRequestBodySize} bytes that this server takes.")
                 : new ApiException(e.StatusCode, e.Message);
         }
-        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException || e is ConnectionResetException)
         {
             // The client has left. Nobody reads this status, but the log and the metrics do.
             if (!context.Response.HasStarted) context.Response.StatusCode = 499;

@@ -1,3 +1,4 @@
+using QwenServe.Engine;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Settings;
 
@@ -10,6 +11,7 @@ internal delegate Task<ServedModel> ModelLoader(QwenServeSettings settings, Acti
 internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, Lifecycle lifecycle, Metrics metrics) : IAsyncDisposable
 {
     private readonly TaskCompletionSource<ServedModel> _loaded = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource<string> _broken = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly CancellationTokenSource _stop = new();
     private Task _loading = Task.CompletedTask;
     private ServedModel? _model;
@@ -26,6 +28,12 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
             return _model!;
         }
     }
+
+    /// <summary>How the engine is; null while there is none.</summary>
+    public EngineHealth? Health => _model?.Engine.Health;
+
+    /// <summary>Completes when the engine has ended while it should run, with what broke it.</summary>
+    public Task<string> Broken => _broken.Task;
 
     /// <summary>The model by the name a client gave.</summary>
     /// <exception cref="ApiException">404, or 503 as of <see cref="Model"/>.</exception>
@@ -62,7 +70,11 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
             _model = model;
             lifecycle.BecomeReady();
             _loaded.SetResult(model);
-            _ = model.Engine.Ended.ContinueWith(_ => lifecycle.Fail(), TaskScheduler.Default);
+            _ = model.Engine.Ended.ContinueWith(_ =>
+            {
+                lifecycle.Fail();
+                _broken.TrySetResult(model.Engine.Health.Fault ?? "it has ended");
+            }, TaskScheduler.Default);
         }
 #pragma warning disable CA1031 // It reaches the operator as one line.
         catch (Exception e)

@@ -37,19 +37,19 @@ internal static class ModelLoading
                 + (config.ContextLimit is { } limit ? $" ({limit})" : ""), exitCode: 2);
         var text = Task.Run(() => (Tokenizer.Load(directory), LoadTemplate(directory, settings.Model.ChatTemplate)), cancel);
 
-        var options = Options(settings, Devices.Choose(settings.Engine), length, directory, config, line => report(line, null, null));
         var watch = Stopwatch.StartNew();
-        var engine = await InferenceEngine.StartAsync(options, () =>
+        var engine = await InferenceEngine.StartAsync(() =>
         {
-            var device = Devices.Create(settings.Engine);
+            var device = Devices.Open(settings.Engine, line => report(line, null, null));
             try
             {
+                var options = Options(settings, device.Kind, length, directory, config, line => report(line, null, null));
                 using var checkpoint = Checkpoint.Open(directory);
                 var progress = new WeightProgress(report, names[0]);
                 var model = QwenModel.Load(checkpoint, device, WeightType(settings.Model.Dtype), length, progress);
                 device.SetVocabulary(VocabularyBits(text.GetAwaiter().GetResult().Item1, config.Geometry.VocabularySize));
                 report("allocating the KV cache", null, null);
-                return ModelRunner.Create(device, config.Geometry, model.Forward, options);
+                return (options, ModelRunner.Create(device, config.Geometry, model.Forward, options));
             }
             catch
             {

@@ -8,6 +8,9 @@ internal static class Probes
 {
     private static readonly string[] Reading = [HttpMethods.Get, HttpMethods.Head];
 
+    /// <summary>A step that takes longer is taken for hung; the longest honest ones are prefills of large models on a CPU.</summary>
+    private static readonly TimeSpan LongestStep = TimeSpan.FromMinutes(10);
+
     public static string Version { get; } = typeof(Probes).Assembly.GetName().Version?.ToString(3) ?? "0";
 
     public static void Map(IEndpointRouteBuilder routes)
@@ -23,8 +26,9 @@ internal static class Probes
     private static Task Live(HttpContext context)
     {
         var lifecycle = context.RequestServices.GetRequiredService<Lifecycle>();
-        return lifecycle.Phase == LifecyclePhase.Failed
-            ? ErrorEnvelope.SendAsync(context, new ApiException(503, "The engine has failed.", type: ApiException.ServerError))
+        bool stuck = context.RequestServices.GetRequiredService<ModelHost>().Health is { Busy: true } health && health.SinceProgress > LongestStep;
+        return lifecycle.Phase == LifecyclePhase.Failed || stuck
+            ? ErrorEnvelope.SendAsync(context, new ApiException(503, stuck ? "The engine makes no progress." : "The engine has failed.", type: ApiException.ServerError))
             : SendStatusAsync(context, "live");
     }
 

@@ -1,6 +1,6 @@
 namespace QwenServe.Hosting;
 
-/// <summary>Something the operator can mend; its message is the one line that goes to standard error before the process ends.</summary>
+/// <summary>What keeps the server from serving; its message is the one line that goes to standard error before the process ends.</summary>
 public sealed class StartupException : Exception
 {
     public StartupException(string message, int exitCode = 1) : base(message) => ExitCode = exitCode;

@@ -57,7 +57,12 @@ internal sealed class RequestScope : IDisposable
         {
             await events.FailAsync(e).ConfigureAwait(false);
         }
-        catch (ApiException)
+        catch (Exception e) when (events.Started && !context.RequestAborted.IsCancellationRequested)
+        {
+            context.RequestServices.GetRequiredService<ILogger<RequestScope>>().LogError(e, "The stream failed");
+            await events.FailAsync(ApiException.Internal()).ConfigureAwait(false);
+        }
+        catch (Exception) when (!events.Started)
         {
             events.Withdraw();
             throw;

@@ -92,6 +92,27 @@ public class CompletionTests
     }
 
     [Fact]
+    public async Task A_suffix_builds_the_models_own_prompt_and_stops_at_its_markers()
+    {
+        // The script repeats the prompt, its markers respelled so that they do not end the answer; the last one does.
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying(p => p.Replace("<|", "<", StringComparison.Ordinal).Replace("|>", ">", StringComparison.Ordinal) + "<|file_sep|>not this"));
+        var choice = (await PostAsync(server, """{"model":"short","prompt":"def add(a, b):\n","suffix":"\nprint(add(1, 2))","max_tokens":200}""")).GetProperty("choices")[0];
+        Assert.Equal("<fim_prefix>def add(a, b):\n<fim_suffix>\nprint(add(1, 2))<fim_middle>", choice.GetProperty("text").GetString());
+        Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
+        var whole = (await PostAsync(server, """{"model":"short","prompt":"a","suffix":"b","max_tokens":200,"repository":{"name":"r","path":"m.py","files":[{"path":"o.py","content":"x = 1"}]}}""")).GetProperty("choices")[0];
+        Assert.Equal("<repo_name>r\n<file_sep>o.py\nx = 1\n<file_sep>m.py\n<fim_prefix>a<fim_suffix>b<fim_middle>", whole.GetProperty("text").GetString());
+    }
+
+    [Fact]
+    public async Task A_default_length_never_makes_a_prompt_too_long()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Endless());
+        int[] prompt = [.. Enumerable.Repeat(100, ScriptedModel.MaxModelLen - 3)];
+        var answer = await PostAsync(server, $$"""{"model":"short","prompt":[{{string.Join(',', prompt)}}]}""");
+        Assert.Equal(3, answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+    }
+
+    [Fact]
     public async Task Tokenize_and_detokenize_are_each_others_inverse()
     {
         await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));

@@ -49,7 +49,7 @@ public class ProcessTests
     [Fact]
     public async Task SIGTERM_finishes_running_streams_refuses_new_work_and_ends_with_code_0()
     {
-        using var process = Start("--port", "0", "--log-format", "json", "--kv-cache-memory", "64MiB");
+        using var process = Start("--port", "0", "--log-format", "json", "--kv-cache-memory", "64MiB", "--shutdown-timeout", "300");
         string? serving = null;
         Uri? address = null;
         while (serving is null)
@@ -64,7 +64,7 @@ public class ProcessTests
         using var client = new HttpClient { BaseAddress = address };
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
         {
-            Content = new StringContent("""{"model":"qwenserve-demo","stream":true,"ignore_eos":true,"max_tokens":3000,"messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json"),
+            Content = new StringContent("""{"model":"qwenserve-demo","stream":true,"ignore_eos":true,"max_tokens":500,"messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json"),
         };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();

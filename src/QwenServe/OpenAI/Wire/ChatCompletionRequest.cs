@@ -30,7 +30,7 @@ internal sealed record ChatCompletionRequest
         if (top is > 0 && !logProbs) throw ApiException.InvalidValue("top_logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.");
         int? maxTokens = (int?)fields.Integer("max_completion_tokens", 1, int.MaxValue);
         int? oldMaxTokens = (int?)fields.Integer("max_tokens", 1, int.MaxValue);
-        var options = SamplingFields.Read(fields, maxTokens ?? oldMaxTokens, logProbs ? top ?? 0 : null, defaults, limits);
+        var options = SamplingFields.Read(fields, maxTokens ?? oldMaxTokens, null, logProbs ? top ?? 0 : null, defaults, limits);
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
         var request = new ChatCompletionRequest
         {

@@ -21,20 +21,24 @@ internal sealed record CompletionRequest
 
     public static CompletionRequest Read(RequestFields fields, Tokenizer tokenizer, GenerationConfig defaults, LimitSettings limits)
     {
-        var prompts = Prompt(fields, tokenizer);
+        string? suffix = fields.Text("suffix");
+        var prompts = string.IsNullOrEmpty(suffix) ? Prompt(fields, tokenizer) : Middle(fields, suffix, tokenizer);
         var stream = StreamOptions.Read(fields);
         bool echo = fields.Boolean("echo") ?? false;
         int? logProbs = (int?)fields.Integer("logprobs", 0, Math.Min(5, limits.MaxLogProbs));
-        int maxTokens = (int?)fields.Integer("max_tokens", 0, int.MaxValue) ?? 16;
-        if (fields.Text("suffix") is { Length: > 0 })
-            throw ApiException.Unsupported("suffix", "Unsupported parameter: 'suffix' is not served by this server.");
-        var options = SamplingFields.Read(fields, maxTokens, logProbs, defaults, limits);
+        int? maxTokens = (int?)fields.Integer("max_tokens", 0, int.MaxValue);
+        var options = SamplingFields.Read(fields, maxTokens, 16, logProbs, defaults, limits);
+        if (!string.IsNullOrEmpty(suffix))
+        {
+            if (echo) throw ApiException.InvalidValue("echo", "'echo' is not available together with 'suffix'.");
+            options = options with { Sampling = options.Sampling with { StopTokenIds = [.. options.Sampling.StopTokenIds.Union(FillInTheMiddle.StopTokenIds(tokenizer))] } };
+        }
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
         if (fields.Integer("best_of", 0, 20) is { } best && best > options.Choices)
             throw ApiException.Unsupported("best_of", "Unsupported value: 'best_of' may not be more than 'n'.");
         if (options.Choices * prompts.Count > 2048) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than 2048.");
         RequireTextFormat(fields);
-        fields.Ignore("model");
+        fields.Ignore("model", "repository");
         if (limits.RejectUnknownFields) fields.RejectUnknown();
         // The log-probs of an echoed prompt are part of the answer's.
         if (echo && logProbs is { } top) options = options with { PromptLogProbs = Math.Max(top, options.PromptLogProbs ?? 0) };
@@ -73,6 +77,26 @@ internal sealed record CompletionRequest
             default:
                 throw ApiException.WrongType("prompt[0]", "a string, a token id, or an array of token ids", RequestFields.Describe(prompt[0]));
         }
+    }
+
+    /// <summary>Prompts with a suffix: each becomes what the model was trained to fill in. With <c>repository</c>, an extension, other files come before it.</summary>
+    private static List<int[]> Middle(RequestFields fields, string suffix, Tokenizer tokenizer)
+    {
+        if (!FillInTheMiddle.IsServed(tokenizer)) throw ApiException.Unsupported("suffix", "Unsupported parameter: 'suffix' needs a model with fill-in-the-middle tokens.");
+        FillInTheMiddle.Repository? repository = null;
+        if (fields.Object("repository") is { } r)
+        {
+            var files = (r.Array("files") ?? []).Select((f, i) =>
+            {
+                var file = new RequestFields(f, $"repository.files[{i}]");
+                return (file.RequiredText("path"), file.RequiredText("content"));
+            }).ToList();
+            repository = new FillInTheMiddle.Repository(r.RequiredText("name"), files, r.RequiredText("path"));
+        }
+        var prompt = fields.Find("prompt") ?? throw ApiException.Missing("prompt");
+        var prefixes = prompt.ValueKind == JsonValueKind.Array ? [.. prompt.EnumerateArray()] : new List<JsonElement> { prompt };
+        if (prefixes.Count == 0 || prefixes.Any(p => p.ValueKind != JsonValueKind.String)) throw ApiException.WrongType("prompt", "a string or an array of strings beside 'suffix'", RequestFields.Describe(prompt));
+        return [.. prefixes.Select(p => tokenizer.Encode(FillInTheMiddle.Prompt(p.GetString()!, suffix, repository)))];
     }
 
     /// <summary>An empty prompt is the start of a document.</summary>

@@ -13,10 +13,11 @@ internal static class SamplingFields
 {
     /// <param name="fields">The request.</param>
     /// <param name="maxTokens">Already read, since its name and default differ by endpoint.</param>
+    /// <param name="defaultMaxTokens">The endpoint's own default, or null.</param>
     /// <param name="logProbs">Null for none, else how many of the most probable.</param>
     /// <param name="defaults">The checkpoint's own, for what the request leaves open.</param>
     /// <param name="limits">What a request may ask for.</param>
-    public static GenerationOptions Read(RequestFields fields, int? maxTokens, int? logProbs, GenerationConfig defaults, LimitSettings limits)
+    public static GenerationOptions Read(RequestFields fields, int? maxTokens, int? defaultMaxTokens, int? logProbs, GenerationConfig defaults, LimitSettings limits)
     {
         RefuseUnserved(fields);
         int? promptLogProbs = (int?)fields.Integer("prompt_logprobs", 0, limits.MaxLogProbs);
@@ -24,7 +25,8 @@ internal static class SamplingFields
         return new GenerationOptions
         {
             Choices = (int?)fields.Integer("n", 1, 128) ?? 1,
-            MaxTokens = maxTokens ?? defaults.MaxNewTokens,
+            MaxTokens = maxTokens,
+            DefaultMaxTokens = defaultMaxTokens ?? defaults.MaxNewTokens,
             Stop = Stop(fields),
             IncludeStop = fields.Boolean("include_stop_str_in_output") ?? false,
             SkipSpecialTokens = fields.Boolean("skip_special_tokens") ?? true,
