@@ -84,11 +84,22 @@ def main() -> None:
         corpus(g, o.count, o.shown)
     else:
         from evaluation import cases
-        from evaluation.scoring import report
+        from evaluation.scoring import parse, report
         every = cases.every()
-        template = cases.prompt
-        got = g.answers([template(c) for c in every])
-        report(every, got, o.failures)
+        messages = [list(c.get("history", [])) for c in every]
+        answers = [None] * len(every)
+        for turn in range(max(len(c.get("turns", [])) for c in every)):
+            asked = [i for i, c in enumerate(every) if turn == 0 or turn < len(c.get("turns", []))]
+            for i in asked:
+                if every[i].get("turns"):
+                    messages[i].append({"role": "user", "content": every[i]["turns"][turn]})
+            got = g.answers([every[i].get("prompt") or cases.prompt(every[i], messages[i]) for i in asked])
+            for i, text in zip(asked, got):
+                answers[i] = (text, []) if "prompt" in every[i] else parse(text)
+                messages[i].append({"role": "assistant", "content": text})
+        report(every, answers, o.failures)
+        lengths = sorted(len(g.tokenizer.encode(c["turns"][0], add_special_tokens=False).ids) for c in every if c["skill"] == "passkey")
+        print("passkey prompts:", lengths[0], "to", lengths[-1], "tokens")
     print(f"{time.time() - began:.0f} s")
 
 

@@ -205,7 +205,7 @@ def main() -> None:
         state = torch.load(o.resume, map_location="cuda")
         model.load_state_dict(state["model"])
         adam.load_state_dict(state["adam"])
-        for b, s in zip(muon.buffers, state["muon"]):
+        for b, s in zip(muon.buffers, state.get("muon", ())):
             b.copy_(s)
         for g in adam.param_groups:
             g["lr"] = .003 * o.rate
@@ -227,13 +227,17 @@ def main() -> None:
     ahead = [pool.submit(batch, s) for s in range(6)]
     adam_rate = .003 * o.rate
     marked, seen = time.time(), 0.0
+    plateau = int(o.steps * (1 - o.decay))
     for step in range(o.steps):
+        if step == plateau:
+            o.out.mkdir(parents=True, exist_ok=True)
+            torch.save({"model": model.state_dict(), "adam": adam.state_dict()}, o.out / "plateau.pt")
         t, p, cu, targets, w8 = ahead.pop(0).result()
         if step + 6 < o.steps:
             ahead.append(pool.submit(batch, step + 6))
         progress = step / o.steps
         factor = min(1, (step + 1) / 100) * min(1, (1 - progress) / o.decay)
-        context = .1 if progress < .3 else .03
+        context = .1 if progress < .3 and not o.resume else .03
         weights = torch.where(w8 == 1, 1.0, torch.where(w8 == 0, context, 0.0))
         with torch.autocast("cuda", torch.bfloat16):
             loss, said = forward(t, p, cu, targets, weights)
@@ -250,7 +254,7 @@ def main() -> None:
             torch.cuda.synchronize()
             now = time.time()
             made = len(list(o.shards.glob("*.npy"))) if (step + 1) % 500 == 0 else -1
-            print(f"step {step + 1} loss {float(loss):.3f} said {float(seen):.4f} rate {factor:.2f} {shards.TOKENS * (100 if step != 10 else 11) / (now - marked) / 1e6:.2f} M tokens/s {now - began:.0f} s made {made}", flush=True)
+            print(f"step {step + 1} loss {float(loss.detach()):.3f} said {float(seen):.4f} rate {factor:.2f} {shards.TOKENS * (100 if step != 10 else 11) / (now - marked) / 1e6:.2f} M tokens/s {now - began:.0f} s made {made}", flush=True)
             marked = now
     export(model, o.out, folder)
     torch.save({"model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers}, o.out / "checkpoint.pt")

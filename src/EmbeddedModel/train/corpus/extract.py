@@ -9,20 +9,20 @@ from .tools import chatter
 
 # kind -> (field names, sentence patterns). {v} is the value, {s} the subject of the text (a person), {he} a pronoun, {his}.
 FIELDS = {
-    "person": ("name person full_name customer author contact guest client employee patient candidate applicant", "My name is {v}.|{v} wrote to us.|This is about {v}.|The name is {v}.|I am {v}.|I'm {v}.|Name: {v}|Signed, {v}|We spoke with {v}.|{v} called this morning.|{v} is our new contact.|Meet {v}.|Regards, {v}|It was written by {v}.|{v} joined today.|From: {v}|Here is what {v} said.|It belongs to {v}.|{v} here.|Please welcome {v}.|Dear {v},"),
-    "city": ("city town location place hometown destination", "{He} lives in {v}.|I live in {v}.|based in {v}|It takes place in {v}.|It happened in {v}.|{He} comes from {v}.|{He} moved to {v}.|The office is in {v}.|City: {v}|We will meet in {v}.|Greetings from {v}.|The event is held in {v}.|{He} works in {v}.|born in {v}|It ships to {v}.|{He} is from {v}.|{He} grew up in {v}."),
+    "person": ("name person full_name customer author contact guest client employee patient candidate applicant buyer seller winner sender recipient owner driver tenant visitor caller reader member host speaker manager signer bidder neighbour teacher student passenger reporter", "My name is {v}.|{v} wrote to us.|This is about {v}.|The name is {v}.|I am {v}.|I'm {v}.|Name: {v}|Signed, {v}|We spoke with {v}.|{v} called this morning.|{v} is our new contact.|Meet {v}.|Regards, {v}|It was written by {v}.|{v} joined today.|From: {v}|Here is what {v} said.|It belongs to {v}.|{v} here.|Please welcome {v}.|Dear {v},"),
+    "city": ("city town location place hometown destination origin branch site birthplace venue residence", "{He} lives in {v}.|I live in {v}.|based in {v}|It takes place in {v}.|It happened in {v}.|{He} comes from {v}.|{He} moved to {v}.|The office is in {v}.|City: {v}|We will meet in {v}.|Greetings from {v}.|The event is held in {v}.|{He} works in {v}.|born in {v}|It ships to {v}.|{He} is from {v}.|{He} grew up in {v}."),
     "country": ("country nation origin", "{He} comes from {v}.|The country is {v}.|made in {v}|It was produced in {v}.|Country: {v}|{He} is a citizen of {v}.|It is located in {v}.|imported from {v}"),
     "age": ("age years", "{He} is {v} years old.|I am {v} years old.|aged {v}|{He} turned {v} last week.|Age: {v}|{He} is {v}.|at the age of {v}|{He} will be {v} soon.|a {v}-year-old|{He} just turned {v}."),
     "email": ("email email_address contact_email mail", "Write to {v}.|{His} email is {v}.|Email: {v}|You can reach {him} at {v}.|Contact: {v}|Send it to {v}.|e-mail {v}|The address is {v}.|Mail me at {v}.|Questions go to {v}."),
     "phone": ("phone phone_number telephone mobile tel", "Call {v}.|{His} phone number is {v}.|Phone: {v}|Tel. {v}|You can call {him} on {v}.|Ring {v}.|{His} number is {v}.|The phone is {v}.|Reach me by phone at {v}."),
-    "date": ("date day when due_date start_date deadline event_date delivery_date", "It takes place on {v}.|The date is {v}.|Date: {v}|It is due on {v}.|We meet on {v}.|It starts on {v}.|It happened on {v}.|scheduled for {v}|The deadline is {v}.|It arrives on {v}.|on {v}|It was signed on {v}."),
-    "time": ("time start_time at hour", "It starts at {v}.|The time is {v}.|Time: {v}|We begin at {v}.|at {v}|Doors open at {v}.|Be there at {v}.|The appointment is at {v}."),
-    "amount": ("price amount total cost sum budget fee salary", "It costs {v} dollars.|The total is {v}.|Total: {v}|The price is {v} euros.|{He} paid {v} dollars.|for {v} euros|The amount is {v}.|Price: {v}|It was sold for {v} dollars.|The bill comes to {v}.|Amount due: {v}|{He} earns {v} a month."),
+    "date": ("date day when due_date start_date deadline event_date delivery_date arrival due birthday departure expiry from until", "It takes place on {v}.|The date is {v}.|Date: {v}|It is due on {v}.|We meet on {v}.|It starts on {v}.|It happened on {v}.|scheduled for {v}|The deadline is {v}.|It arrives on {v}.|on {v}|It was signed on {v}."),
+    "time": ("time start_time at hour opening boarding end_time closing", "It starts at {v}.|The time is {v}.|Time: {v}|We begin at {v}.|at {v}|Doors open at {v}.|Be there at {v}.|The appointment is at {v}."),
+    "amount": ("price amount total cost sum budget fee salary reward deposit rent bid fine tip", "It costs {v} dollars.|The total is {v}.|Total: {v}|The price is {v} euros.|{He} paid {v} dollars.|for {v} euros|The amount is {v}.|Price: {v}|It was sold for {v} dollars.|The bill comes to {v}.|Amount due: {v}|{He} earns {v} a month."),
     "quantity": ("quantity count number units pieces", "{He} ordered {v} pieces.|Quantity: {v}|We need {v} of them.|There are {v} units.|{v} items in total.|The quantity is {v}.|It is a set of {v}."),
-    "code": ("order_id id reference code ticket invoice_number serial tracking_number case_number", "The order number is {v}.|Order {v}|Reference: {v}|The id is {v}.|Ticket {v}.|It has the code {v}.|(ref. {v})|Invoice {v}.|The tracking number is {v}.|No. {v}|The serial number reads {v}."),
-    "company": ("company employer organization vendor supplier brand", "{He} works at {v}.|{He} works for {v}.|Company: {v}|It was made by {v}.|from {v}|{He} is employed by {v}.|We ordered it from {v}.|The company is {v}.|a customer of {v}|on behalf of {v}"),
+    "code": ("order_id id reference code ticket invoice_number serial tracking_number case_number invoice booking flight parcel receipt plate policy", "The order number is {v}.|Order {v}|Reference: {v}|The id is {v}.|Ticket {v}.|It has the code {v}.|(ref. {v})|Invoice {v}.|The tracking number is {v}.|No. {v}|The serial number reads {v}."),
+    "company": ("company employer organization vendor supplier brand shop airline publisher sponsor maker", "{He} works at {v}.|{He} works for {v}.|Company: {v}|It was made by {v}.|from {v}|{He} is employed by {v}.|We ordered it from {v}.|The company is {v}.|a customer of {v}|on behalf of {v}"),
     "job": ("job profession occupation role position title", "{He} is a {v}.|{He} works as a {v}.|I am a {v}.|Job: {v}|{He} was hired as a {v}.|employed as a {v}|By profession {he} is a {v}.|{He} became a {v}."),
-    "product": ("product item article object", "{He} bought a {v}.|The product is the {v}.|Product: {v}|{He} ordered the {v}.|It is about the {v}.|The item is a {v}.|We shipped the {v}.|Item: {v}|The {v} was returned."),
+    "product": ("product item article object thing tool instrument device gift", "{He} bought a {v}.|The product is the {v}.|Product: {v}|{He} ordered the {v}.|It is about the {v}.|The item is a {v}.|We shipped the {v}.|Item: {v}|The {v} was returned."),
     "colour": ("color colour", "It is {v}.|The color is {v}.|Color: {v}|It comes in {v}.|painted {v}|{His} favourite color is {v}.|in {v}"),
     "address": ("address street delivery_address", "The address is {v}.|Address: {v}|{He} lives at {v}.|Deliver it to {v}.|It is at {v}.|Our office is at {v}.|Come to {v}."),
     "url": ("url website link", "See {v}.|The website is {v}.|Website: {v}|More at {v}|Visit {v}|The link is {v}."),
@@ -33,7 +33,7 @@ FIELDS = {
     "animal": ("pet animal", "{He} has a {v}.|The pet is a {v}.|Pet: {v}|{He} brought {his} {v}."),
     "room": ("room", "It is in the {v}.|Room: {v}|We meet in the {v}.|The room is the {v}."),
     "food": ("dish food meal", "{He} ordered {v}.|Dish: {v}|{He} loves {v}.|We had {v}.|The dish was {v}."),
-    "people": ("guests people participants seats", "for {v} people|There will be {v} guests.|Guests: {v}|{v} people will come.|a table for {v}|We expect {v} participants."),
+    "people": ("guests people participants seats players party_size", "for {v} people|There will be {v} guests.|Guests: {v}|{v} people will come.|a table for {v}|We expect {v} participants."),
     "version": ("version release", "The version is {v}.|Version: {v}|It runs version {v}.|upgraded to {v}|release {v}"),
     "title": ("title subject name book project event", 'The title is "{v}".|It is called "{v}".|Subject: {v}|The project is named "{v}".|"{v}" is the title.|Title: {v}|{He} read "{v}".'),
 }
@@ -48,6 +48,7 @@ WEIGHTED = [k for k in FIELDS for _ in range(3 if k in ("person", "city", "date"
 
 
 def wanted(r: Random, names: list[str]) -> str:
+    """The fields as a request names them."""
     x = r.random()
     if x < .2:
         return ", ".join(names)
@@ -63,8 +64,8 @@ def wanted(r: Random, names: list[str]) -> str:
     return (", ".join(the + n for n in names[:-1]) if x < .5 else the + ", ".join(names[:-1])) + " and " + (the if x < .5 else "") + names[-1]
 
 
-def draw(r: Random):
-    """(field name, words, value, statement pattern or None)."""
+def draw(r: Random, used: set):
+    """(field name, words, value, statement pattern). A kind in `used` stands in the text already: a second one is said with its field's name."""
     if r.random() < .22:
         n = r.choice((w.noun(r), w.noun(r), w.pseudo(r), f"{w.adjective(r)}_{w.noun(r)}", f"{w.noun(r)}_{w.noun(r)}"))
         if r.random() < .35:
@@ -82,43 +83,61 @@ def draw(r: Random):
         words = str(value)
     if isinstance(value, str) and words.isdigit() and words[0] != "0":
         value = int(words)
-    if r.random() < .75:
+    if r.random() < .75 and key not in used:
+        used.add(key)
         return name, words, value, r.choice(patterns.split("|"))
+    used.add(key)
     return name, words, value, r.choice(GENERICS)
 
 
 def extraction(r: Random, system: list | None = None) -> list:
     """One exchange; `system` (a list) receives a system prompt that carries the instruction, for some."""
     n = r.choice((1, 2, 2, 3, 3, 3, 4, 4, 5, 6))
-    facts, seen = [], set()
+    facts, seen, used = [], set(), set()
     while len(facts) < n:
-        f = draw(r)
+        f = draw(r, used)
         if f[0] not in seen:
             seen.add(f[0])
             facts.append(f)
     he, his, him = r.choice(HE)
+    sentences = []
+    if r.random() < .5:
+        facts = facts[:r.choice((0, 0, 0, 1, 2))]
+        seen = {f[0] for f in facts}
+        used = {k for k in used if facts}
+        for _ in range(1 if r.random() < .75 else 2):
+            more, text = (packed if r.random() < .6 else whole)(r, seen, used)
+            sentences.append((more, text))
+        if not facts and not any(m for m, _ in sentences):
+            return extraction(r, system)
     extra = []
     if r.random() < .4:
         for _ in range(r.randint(1, 2)):
-            f = draw(r)
+            f = draw(r, used)
             if f[0] not in seen:
                 seen.add(f[0])
                 extra.append(f)
-    style = r.random()
+    style = r.random() if not sentences else 1
     lines = facts + extra
     r.shuffle(lines) if r.random() < .5 else None
     if style < .16:  # a form
-        sep = r.choice(("\n", "\n", "; ", " | ", ", "))
+        sep = r.choice(("\n", "\n", "; ", " | ", ", ", " / ", " - ", "\n- ", " // "))
         colon = r.choice((": ", ": ", " = ", ":", " - "))
         text = sep.join((w.spaced(f[0]).capitalize() if r.random() < .6 else f[0]) + colon + f[1] for f in lines)
     else:
         parts = []
         for f in lines:
-            p = f[3].format(v=f[1], n=w.spaced(f[0]), N=w.spaced(f[0]).capitalize(), he=he, his=his, him=him, He=he.capitalize(), His=his.capitalize())
+            p = w.fuzz(r, f[3], .2, .25).format(v=f[1], n=w.spaced(f[0]), N=w.spaced(f[0]).capitalize(), he=he, his=his, him=him, He=he.capitalize(), His=his.capitalize())
             if he == "they":
                 p = p.replace("They is", "They are").replace("They lives", "They live").replace("They works", "They work").replace("They has", "They have").replace("They comes", "They come").replace("they is", "they are")
             p = p[:1].upper() + p[1:]
             parts.append(p)
+        for more, p in sentences:
+            parts.insert(r.randint(0, len(parts)), p)
+            facts = facts + more
+        if r.random() < .1:
+            a = w.aside(r)
+            parts.insert(r.randint(0, len(parts)), a[:1].upper() + a[1:] + r.choice(".!?"))
         if r.random() < .35:
             parts.insert(r.randint(0, len(parts)), chatter(r))
         if r.random() < .12:
@@ -127,7 +146,7 @@ def extraction(r: Random, system: list | None = None) -> list:
     chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
     missing = []
     if r.random() < .12:
-        f = draw(r)
+        f = draw(r, set())
         if f[0] not in seen:
             missing = [f]
     names = [f[0] for f in chosen]
@@ -148,8 +167,134 @@ def extraction(r: Random, system: list | None = None) -> list:
     if x > .82:
         empty = r.choice(('""', "null", '"..."'))
         j = "{" + ", ".join(f'"{k}": {empty}' for k in names) + "}"
-        return [("user", r.choice(TEMPLATED).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
-    return [("user", r.choice(ASK).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+        return [("user", w.fuzz(r, r.choice(TEMPLATED)).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
+    return [("user", w.fuzz(r, r.choice(ASK), .3, .5).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+
+
+SUBJECTS = "{p}|{p}|The {j} {p}|Our {j} {p}|My {n}|The {n}|A {a} {n}|We|I|The {a} {n}|Somebody|Our {n}|They".split("|")
+PAST = "ordered|bought|sold|returned|wants|needs|reported|booked|lost|found|sent|received|opened|left|paid for|asked for|repaired|reserved|owns|built|won|started|moved|closed|painted|delivered|will get|is waiting for|wrote about|has|checked|cancelled|registered|brought|collected|rented|called about".split("|")
+LINK = ("person city date time amount code company product address email phone age job colour people weight year country quantity").split()
+PHRASES = {"age": "aged {v}|at the age of {v}|{v} years old|({v})", "quantity": "{v} times|{v} pieces|{v} in all", "job": "as a {v}|with a {v}|for the {v}", "product": "with a {v}|for a {v}|about the {v}|including the {v}", "colour": "in {v}|painted {v}|in {v} color"}
+
+
+TEXTS = """
+{person}, {age}, works as a {job} in {city}.
+{person} and the {job} from {company} met in {city} on {date}.
+On {date} {person} bought a {product} for {amount} dollars.
+For sale: {colour} {product}, {amount} euros, call {phone}.
+Wanted: {job} for our shop in {city}, starting {date}. Mail to {email}.
+Order {code}: {quantity} x {product}, ship to {address}.
+{company} opened a new office at {address}, {city}.
+The {product} was founded in {year} by {person} of {company}.
+Hello, this is {person} from {company}. My number is {phone}.
+I am {person} ({email}) and I have a question about order {code}.
+Train {code} leaves {city} at {time}.
+Your appointment with {person} is on {date} at {time}.
+{person} ({age}) from {city} lost a {colour} {product}.
+Delivery for {person}: {product}, {weight} kg, {address}.
+Our customer {person} gave {rating} stars to the {product}.
+In {year} the {job} {person} moved from {country} to {city}.
+Case {code}: {person} reports a broken {product}.
+Dear {person}, your {product} will arrive on {date}. {company}
+{person} paid {amount} euros on {date}, reference {code}.
+Concert on {date} in {city}, doors at {time}, tickets {amount} dollars.
+The {colour} {product} in the {room} weighs {weight} kg.
+Table for {people} on {date} at {time}, name {person}.
+{person} speaks {language} and lives in {city}.
+{person} has a {animal} and works at {company}.
+Contact {person} at {email} or {phone}.
+We ordered {quantity} {product} from {company}; total {amount}.
+Release {version} of {title} came out on {date}.
+This is a reminder for {person}: pay {amount} dollars by {date}.
+{city}, {date}. The {job} {person} was elected.
+Visitor {person}, {company}, arrived {time}, left with a {product}.
+Policy {code}, holder {person}, valid until {date}.
+Reported by {email}: the {product} in {room} does not work.
+Member {person} joined in {year}, id {code}.
+A {job} named {person} found the {product} near {address}.
+Game on {date}: {people} players, {city}.
+Car {code}, {colour}, owned by {person}, parked at {address}.
+Thanks for the {product}! Regards, {person}, {city}
+{person} will stay in room {quantity} until {date}.
+Please send the {product} to {address}, attention {person}.
+The meeting with {company} is at {time} in the {room}.
+{product} / {colour} / {amount} / {city}
+{person} | {job} | {email} | {phone}
+{person} - {company} - {city}
+From {city} with {company}, departure {time}, seat {code}.
+{company} sold {quantity} {product} in {year}.
+Guest {person} wants {food} at {time}.
+{person} ordered {food} and paid {amount}.
+{animal} found in {city}! Call {phone}.
+Mr {person} from {country} booked the {room} for {date}.
+Score of {person}: {rating} points, rank {quantity}.
+""".strip().split("\n")
+
+
+def whole(r: Random, seen: set, used: set):
+    """A text whose values all stand in one sentence: (facts, text)."""
+    import re
+    facts, out, subject = [], w.fuzz(r, r.choice(TEXTS), .2, .5), {}
+    for key in re.findall(r"{(\w+)}", out):
+        words, value = KINDS[key].make(r)
+        if not isinstance(value, str) and not words[-1].isdigit():
+            words = str(value)
+        if isinstance(value, str) and words.isdigit() and words[0] != "0":
+            value = int(words)
+        subject[key] = words
+        used.add(key)
+        n = r.choice(FIELDS[key][0].split())
+        if r.random() < .85 and n not in seen:
+            seen.add(n)
+            facts.append((n, words, value, None))
+    return facts, out.format(**subject)
+
+
+def past(r: Random) -> str:
+    v = w.word(r)
+    return r.choice((v, v + "s", v + "ed", "has " + v, "is " + v, f"{v} and {w.word(r)}", f"will {v}", f"can be {v}"))
+
+
+def packed(r: Random, seen: set, used: set):
+    """One sentence that holds several values: (facts without patterns, the sentence)."""
+    p = w.person(r)
+    s = r.choice(SUBJECTS).format(p=p, j=r.choice(w.JOB), n=w.spaced(w.noun(r)), a=w.adjective(r))
+    facts = []
+    s = w.fuzz(r, s.replace(p, "{p}"), .2, .3).replace("{p}", p)
+    if p in s and "person" not in used:
+        n = r.choice(FIELDS["person"][0].split())
+        if n not in seen:
+            seen.add(n)
+            used.add("person")
+            facts.append((n, p, p, None))
+    s += " " + (r.choice(PAST) if r.random() < .6 else past(r))
+    product = w.spaced(w.noun(r)) if r.random() < .6 else f"{w.adjective(r)} {w.spaced(w.noun(r))}"
+    s += " " + r.choice(("a ", "the ", "the ", "my ", "")) + product
+    n = r.choice(FIELDS["product"][0].split())
+    if r.random() < .6 and n not in seen:
+        seen.add(n)
+        facts.append((n, product, product, None))
+    for key in r.sample(LINK, r.randint(1, 4)):
+        if key == "product" or key == "person" and facts and facts[0][1] == p:
+            continue
+        n = r.choice(FIELDS[key][0].split())
+        if n in seen:
+            continue
+        seen.add(n)
+        words, value = KINDS[key].make(r)
+        if not isinstance(value, str) and not words[-1].isdigit():
+            words = str(value)
+        if isinstance(value, str) and words.isdigit() and words[0] != "0":
+            value = int(words)
+        phrases = PHRASES[key].split("|") if key in PHRASES else KINDS[key].phrases
+        s += r.choice((" ", " ", " ", ", ", ", ")) + (r.choice(phrases).format(v=words, n=n) if r.random() < .8 and key not in used else r.choice(("({n}: {v})", "({n} {v})", "with {n} {v}", "{n} {v}", "under {n} {v}")).format(v=words, n=w.spaced(n)))
+        used.add(key)
+        facts.append((n, words, value, None))
+        if r.random() < .15:
+            s += " " + w.aside(r)
+    if r.random() < .25:
+        s += r.choice((" ", ", ", "; ")) + w.aside(r)
+    return facts, s + r.choice((".", ".", ".", "", "!"))
 
 
 def join(r: Random, parts: list[str]) -> str:

@@ -8,7 +8,7 @@ from . import words as w
 def ident(r: Random) -> str:
     x = r.random()
     if x < .3:
-        return r.choice(w.NOUNS).split("_")[0]
+        return r.choice(w.NOUNS).split("_")[0] if r.random() < .4 else w.word(r)
     if x < .5:
         return w.pseudo(r)
     if x < .65:
@@ -40,7 +40,7 @@ def camel(s: str) -> str:
 
 
 # Patterns of code: ⟦ and ⟧ enclose the middle. a, b, c, d are identifiers, A..D their PascalCase, m, n camelCase of a, b; f names the function.
-PATTERNS = r"""
+PATTERNS = r'''
 def add_{f}({a}, {b}):
     return ⟦{a} + {b}⟧
 ===
@@ -141,6 +141,93 @@ def count_{f}({a}):
         ⟦count += 1⟧
     return count
 ===
+class {A}:
+    def __init__(self, {b}, {c}, {d}):
+        self.{b} = ⟦{b}⟧
+        self.{c} = {c}
+        self.{d} = {d}
+===
+class {A}:
+    def __init__(self, {b}, {c}, {d}):
+        self.{b} = {b}
+        self.{c} = ⟦{c}⟧
+        self.{d} = {d}
+===
+class {A}:
+    def __init__(self, {b}, {c}, {d}):
+        self.{b} = {b}
+        self.{c} = {c}
+        self.{d} = ⟦{d}⟧
+===
+class {A}({B}):
+    def __init__(self, {b}, {c}):
+        self.{b} = ⟦{b}⟧
+        self.{c} = {c}
+===
+class {A}({B}):
+    def __init__(self, {a}, {b}, {c}, {d}):
+        self.{a} = {a}
+        self.{b} = {b}
+        self.{c} = ⟦{c}⟧
+        self.{d} = {d}
+===
+class {A}({B}):
+    def {f}(self):
+        return ⟦self.{f}⟧
+===
+class {A}:
+    def get_{b}(self):
+        return ⟦self.{b}⟧
+
+    def {f}(self):
+        self.{b} = None
+===
+if {a} is None:
+    print("{d}")
+if {b} is not None:
+    print(⟦{b}⟧)
+===
+for {a} in {b}:
+    {c}.append(⟦{a}⟧)
+===
+for {a} in {b}:
+    if {a} > {n}:
+        {c}.append(⟦{a}⟧)
+===
+def {f}({a}):
+    {b} = []
+    for {c} in {a}:
+        {b}.append({c})
+    return ⟦{b}⟧
+===
+def {f}({a}):
+    {b} = 0
+    for {c} in ⟦{a}⟧:
+        {b} = max({b}, {c})
+    return {b}
+===
+def {f}({a}, {b}):
+    """Sum of both."""
+    return ⟦{a} + {b}⟧
+===
+def {f}({a}, {b}):
+    # product
+    return ⟦{a} * {b}⟧
+===
+{a} = input()
+print(⟦{a}⟧)
+===
+{a} = {b}
+{b} = {c}
+{c} = ⟦{a}⟧
+===
+def {f}({a}, {b}):
+    print({a})
+    print(⟦{b}⟧)
+===
+assert {a} == {n}
+{b} = ⟦{a}⟧ + 1
+===
 def average({a}):
     return sum({a}) / ⟦len({a})⟧
 ===
@@ -178,6 +265,7 @@ class {A}:
 for {d} in {a}:
     print(⟦{d}⟧)
 ===
+{b} = [1, 2, 3]
 for {a} in ⟦{b}⟧:
     print({a})
 ===
@@ -194,10 +282,6 @@ while {a} > 0:
     print({a})
     ⟦{a} -= 1⟧
 ===
-{a} = {n}
-while {a} > ⟦0⟧:
-    {a} -= 1
-===
 with open({a}) as {b}:
     {c} = ⟦{b}.read()⟧
 ===
@@ -206,6 +290,7 @@ with open({a}) as ⟦{b}⟧:
 ===
 {a}, {b} = ⟦{b}, {a}⟧
 ===
+{c} = [4, 5, 6]
 {a} = [{b} * 2 for {b} in ⟦{c}⟧]
 ===
 {a} = [⟦{b}⟧ for {b} in {c}]
@@ -295,6 +380,7 @@ public {A}(string {n2}, int {o})
     {C} = {o};
 }
 ===
+var {n2} = Load();
 foreach (var {m} in ⟦{n2}⟧)
 {
     Console.WriteLine({m});
@@ -344,6 +430,7 @@ function {m}Max({n2}, {o}) {
   return {n2} > {o} ? ⟦{n2}⟧ : {o};
 }
 ===
+const {n2} = load();
 for (const {m} of ⟦{n2}⟧) {
   console.log({m});
 }
@@ -366,7 +453,7 @@ const {m} = {n2}.map({o} => ⟦{o} * 2⟧);
 if ({m} === undefined) {
   throw new Error("⟦{m}⟧ is undefined");
 }
-"""
+'''
 ALL = [p.strip("\n") for p in PATTERNS.split("\n===\n")]
 
 
@@ -376,6 +463,10 @@ def middle(r: Random) -> tuple[str, str]:
     text = r.choice(ALL)
     for k, v in (("{a}", a), ("{b}", b), ("{c}", c), ("{d}", d), ("{f}", f), ("{A}", pascal(a)), ("{B}", pascal(b)), ("{C}", pascal(c)), ("{m}", camel(a)), ("{n2}", camel(b)), ("{o}", camel(c)), ("{n}", str(r.randint(2, 500)))):
         text = text.replace(k, v)
+    if r.random() < .4:
+        text = remarked(r, text)
+    if r.random() < .15 and not text.endswith("⟧"):
+        text += "\n" + r.choice((f"print({a})", f"{f}({b})", f"# {w.aside(r)}", f"console.log({camel(b)});", f"{c} = {a}({d})", f"return {c}"))
     i, j = text.index("⟦"), text.index("⟧")
     prefix, mid, suffix = text[:i], text[i + 1:j], text[j + 1:]
     x = r.random()
@@ -390,9 +481,23 @@ def middle(r: Random) -> tuple[str, str]:
     return f"<|fim_prefix|>{prefix}<|fim_suffix|>{suffix}<|fim_middle|>", mid
 
 
+def remarked(r: Random, text: str) -> str:
+    """A comment or a docstring in some line of the code."""
+    lines = text.split("\n")
+    python = ":" in lines[0] and "{" not in lines[0] or "=" in lines[0] and ";" not in text
+    k = r.randrange(len(lines))
+    indent = lines[k][:len(lines[k]) - len(lines[k].lstrip())]
+    words = w.phrase(r) if r.random() < .5 else w.aside(r)
+    if python and lines[0].startswith(("def ", "class ")) and r.random() < .5:
+        lines.insert(1, '    """' + words[:1].upper() + words[1:] + '."""')
+    else:
+        lines.insert(k, indent + ("# " if python else "// ") + words)
+    return "\n".join(lines)
+
+
 def surrounding(r: Random) -> str:
     a, b, c, d, f = distinct(r, 5)
     text = r.choice(ALL).replace("⟦", "").replace("⟧", "")
     for k, v in (("{a}", a), ("{b}", b), ("{c}", c), ("{d}", d), ("{f}", f), ("{A}", pascal(a)), ("{B}", pascal(b)), ("{C}", pascal(c)), ("{m}", camel(a)), ("{n2}", camel(b)), ("{o}", camel(c)), ("{n}", str(r.randint(2, 500)))):
         text = text.replace(k, v)
-    return text + "\n\n"
+    return text + r.choice(("\n\n", "\n\n", "\n"))

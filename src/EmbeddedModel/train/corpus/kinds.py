@@ -68,6 +68,16 @@ def pick(items):
     return make
 
 
+def open_pick(items, form=str.lower):
+    """One of the items, or any word in its place: what it is must then be read from where it stands."""
+    items = items if isinstance(items, list) else items.split()
+
+    def make(r: Random):
+        v = r.choice(items) if r.random() < .55 else form(w.word(r) if r.random() < .75 else w.pseudo(r))
+        return v, v
+    return make
+
+
 def listed(f, low=2, high=4):
     """An array, said as 'a, b and c'."""
     def make(r: Random):
@@ -136,6 +146,11 @@ KINDS = {k.key: k for k in [
          "called {v}|titled {v}|named {v}|with the title {v}|with title {v}|labelled {v}|under the title {v}|with the name {v}", True, weight=3),
     Kind("text", "text message body content note description comment details reason message_text", "string", "The text|Message to send|Body of the message|What to write|Free text", same(w.sentence),
          "saying {v}|with the message {v}|that says {v}|with the text {v}|reading {v}|with text {v}|which says {v}|and write {v}|with the note {v}", True, weight=3),
+    Kind("work", "title book film movie song name novel show course", "string", "Title|Name of it|Its title", same(w.name_of_work), "called {v}|titled {v}|{v}|named {v}|of {v}|for {v}", True, weight=2),
+    Kind("slug", "name service repository channel project host server app key resource instance branch", "string", "Name|The name|Which one|Technical name", same(w.slug), "{v}|called {v}|named {v}|for {v}|of {v}|on {v}|in {v}|to {v}", weight=2),
+    Kind("ip", "ip ip_address host address", "string", "IP address|The address", same(w.ip), "{v}|at {v}|for {v}|from {v}|of {v}|with IP {v}|with the address {v}"),
+    Kind("nationality", "nationality citizenship origin cuisine", "string", "Nationality|Nationality of the person", same(w.nationality), "with {v} nationality|as a {v} citizen|for a {v} visitor|{v}"),
+    Kind("files", "files documents images attachments paths", "array", "Files|List of files|The files to use", listed(lambda r: w.path(r) if r.random() < .3 else w.slug(r) + "." + r.choice(w.EXT)), "{v}|with {v}|from {v}|of {v}|with the files {v}"),
     Kind("task", "task todo item activity reminder reminder_text action", "string", "What to do|The task|The thing to be reminded of",
          same(lambda r: f"{w.spaced(r.choice(w.VERBS)[0])} the {w.spaced(w.noun(r))}"), "to {v}|to {v}|that I have to {v}|about having to {v}|saying {v}", True),
     Kind("query", "query search_term keyword q keywords search_query term text", "string", "What to search for|Search words|Keywords|The search query", same(w.phrase),
@@ -150,16 +165,16 @@ KINDS = {k.key: k for k in [
          "from {v}|for {v}|with {v}|at {v}|of {v}|by {v}", weight=2),
     Kind("product", "product item product_name article item_name model sku_name", "string", "The product|Name of the item|What to use", same(lambda r: f"{w.adjective(r)} {w.spaced(w.noun(r))}" if r.random() < .6 else w.pseudo(r).capitalize() + " " + w.digits(r, 1, 3) if r.random() < .4 else w.spaced(w.noun(r))),
          "for the {v}|of the {v}|with the {v}|for {v}|of {v}", weight=2),
-    Kind("food", "dish food item meal ingredient order_item", "string", "The dish|Food|What to eat", pick(w.FOOD), "with {v}|of {v}|for {v}|using {v}"),
-    Kind("language", "language target_language lang to_language output_language", "string", "Language|Target language|Language to use", pick(w.LANGUAGE), "in {v}|into {v}|to {v}"),
+    Kind("food", "dish food item meal ingredient order_item", "string", "The dish|Food|What to eat", open_pick(w.FOOD), "with {v}|of {v}|for {v}|using {v}"),
+    Kind("language", "language target_language lang to_language output_language", "string", "Language|Target language|Language to use", open_pick(w.LANGUAGE, str.capitalize), "in {v}|into {v}|to {v}"),
     Kind("currency", "currency currency_code", "string", "Currency code|ISO currency|Currency", pick(w.CURRENCY), "in {v}|using {v}|in currency {v}"),
-    Kind("colour", "color colour paint_color background_color", "string", "Colour|The color|Color name", pick(w.COLOUR), "in {v}|{v}|in the color {v}|coloured {v}|to {v}"),
-    Kind("genre", "genre style category music_genre", "string", "Genre|Style|Kind", pick(w.GENRE), "of the genre {v}|in the genre {v}|in {v} style|in the style of {v}"),
+    Kind("colour", "color colour paint_color background_color", "string", "Colour|The color|Color name", open_pick(w.COLOUR), "in {v}|{v}|in the color {v}|coloured {v}|to {v}"),
+    Kind("genre", "genre style category music_genre", "string", "Genre|Style|Kind", open_pick(w.GENRE), "of the genre {v}|in the genre {v}|in {v} style|in the style of {v}"),
     Kind("room", "room location room_name zone", "string", "Which room|Room|The room",
-         pick(["kitchen", "bedroom", "living room", "bathroom", "garage", "hallway", "office", "basement", "attic", "nursery", "dining room", "guest room", "porch", "study", "laundry room", "cellar"]),
+         open_pick(["kitchen", "bedroom", "living room", "bathroom", "garage", "hallway", "office", "basement", "attic", "nursery", "dining room", "guest room", "porch", "study", "laundry room", "cellar"]),
          "in the {v}|for the {v}|of the {v}|in the {v}", weight=2),
-    Kind("animal", "animal pet pet_type species", "string", "Kind of animal|The pet|Species", pick(w.ANIMAL), "for my {v}|for the {v}|for a {v}"),
-    Kind("job", "job position role job_title profession", "string", "Job title|Profession|The role", pick(w.JOB), "as a {v}|as {v}|for the job of {v}|for the position of {v}"),
+    Kind("animal", "animal pet pet_type species", "string", "Kind of animal|The pet|Species", open_pick(w.ANIMAL), "for my {v}|for the {v}|for a {v}"),
+    Kind("job", "job position role job_title profession", "string", "Job title|Profession|The role", open_pick(w.JOB), "as a {v}|as {v}|for the job of {v}|for the position of {v}"),
     Kind("weekday", "weekday day day_of_week", "string", "Day of the week|Weekday", pick(w.WEEKDAY), "on {v}|on {v}|for {v}|every {v}"),
     Kind("month", "month billing_month", "string", "Month|Name of the month", pick(w.MONTH), "for {v}|in {v}|of {v}|for the month of {v}"),
     Kind("version", "version release tag build", "string", "Version|Version number|Release", same(lambda r: ("v" if r.random() < .3 else "") + f"{r.randint(0, 12)}.{r.randint(0, 30)}" + (f".{r.randint(0, 30)}" if r.random() < .5 else "")),

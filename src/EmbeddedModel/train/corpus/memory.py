@@ -17,10 +17,10 @@ THINGS = [  # (what the user calls it, how its value is drawn)
 PETS = "dog cat horse rabbit parrot sister brother mother father wife husband son daughter cousin aunt uncle friend boss colleague teacher neighbour hamster boat car band company street school grandmother grandfather roommate".split()
 TELL = ("My {n} is {v}.|my {n} is {v}|My {n} is {v}|Remember that my {n} is {v}.|Please remember: my {n} is {v}.|Please remember that my {n} is {v}.|Note that my {n} is {v}.|Keep in mind that my {n} is {v}.|FYI, my {n} is {v}.|Just so you know, my {n} is {v}.|Remember my {n}: {v}|Remember my {n}, it is {v}.|By the way, my {n} is {v}."
         "|Hi! My {n} is {v}.|Hello, my {n} is {v}.|Store my {n}: {v}.|{v} is my {n}.|{v} is my {n}, remember it.|I want you to remember my {n}: {v}.|Don't forget: my {n} is {v}.|For later: my {n} is {v}.|Memorize this: my {n} is {v}.|You should know that my {n} is {v}.|Let me tell you my {n}: {v}.|Save this: my {n} is {v}|I'm telling you my {n}: it's {v}.|My {n}? It's {v}.|So my {n} is {v}, okay?").split("|")
-ASKQ = ("What is my {n}?|What's my {n}?|what is my {n}|Do you remember my {n}?|What did I say my {n} is?|Tell me my {n}|Tell me my {n} again.|Can you tell me my {n}?|What was my {n}?|What was my {n} again?|Do you know my {n}?|Which {n} did I tell you?|Remind me of my {n}.|Please repeat my {n}.|I forgot my {n}. What is it?|And my {n}?|What's my {n} again?|Say my {n}.|Do you still know my {n}?|Could you remind me what my {n} is?"
+ASKQ = ("Where is my {n}?|Who is my {n}?|When is my {n}?|My {n}?|I need my {n}, what was it?|{n}?|And what about my {n}?|What about my {n}?|Tell me, what is my {n}?|What {n} did I tell you about?|Which one is my {n}?|What is my {n} now?|What is my {n}?|What's my {n}?|what is my {n}|Do you remember my {n}?|What did I say my {n} is?|Tell me my {n}|Tell me my {n} again.|Can you tell me my {n}?|What was my {n}?|What was my {n} again?|Do you know my {n}?|Which {n} did I tell you?|Remind me of my {n}.|Please repeat my {n}.|I forgot my {n}. What is it?|And my {n}?|What's my {n} again?|Say my {n}.|Do you still know my {n}?|Could you remind me what my {n} is?"
         "|What {n} did I give you?|Can you recall my {n}?|Now, what is my {n}?|So what is my {n}?|Give me my {n}|My {n} is what?|I told you my {n}. What is it?|Which is my {n}?|What {n} do I have?|Quick, what's my {n}?|Let's see if you remember my {n}.").split("|")
-NAMETELL = "I am {v}.|I'm {v}.|Call me {v}.|You can call me {v}.|This is {v}.|{v} here.|Hi, I'm {v}.|Hello, I am {v}.|Hi, {v} here.|People call me {v}.|Hey, I'm {v}!|Hi there, I'm {v} and I am testing you.|I am {v}, nice to meet you.|It's me, {v}.|They call me {v}".split("|")
-NAMEASK = "Who am I?|What am I called?|Do you know who I am?|What should you call me?|How am I called?|Do you remember who I am?|And who am I?|Tell me who I am.|Do you remember my name?|What is my name?|What's my name?|How do people call me?|Can you say my name?|With whom are you talking?".split("|")
+NAMETELL = "I am known as {v}.|Everybody calls me {v}.|Most people say {v} to me.|My parents named me {v}.|You are talking to {v}.|Just call me {v}.|My friends call me {v}, others too.|I was baptized {v}.|I go by {v}.|It's {v} speaking.|You may address me as {v}.|I am {v}.|I'm {v}.|Call me {v}.|You can call me {v}.|This is {v}.|{v} here.|Hi, I'm {v}.|Hello, I am {v}.|Hi, {v} here.|People call me {v}.|Hey, I'm {v}!|Hi there, I'm {v} and I am testing you.|I am {v}, nice to meet you.|It's me, {v}.|They call me {v}".split("|")
+NAMEASK = "By what name do I go?|What do people call me?|What name do I have?|Say my name please.|How should you address me?|What did my parents name me?|Which name is mine?|My name?|How am I known?|What do my friends call me?|Who am I?|What am I called?|Do you know who I am?|What should you call me?|How am I called?|Do you remember who I am?|And who am I?|Tell me who I am.|Do you remember my name?|What is my name?|What's my name?|How do people call me?|Can you say my name?|With whom are you talking?".split("|")
 CITYTELL = "I live in {v}.|I'm from {v}.|I come from {v}.|I moved to {v} last year.|I am writing from {v}.|My home is in {v}.|I grew up in {v}.".split("|")
 CITYASK = "Where do I live?|Where am I from?|Which city do I live in?|Where is my home?|What city am I in?|Where do I come from?|In which city do I live?".split("|")
 AGETELL = "I am {v} years old.|I'm {v} years old.|I just turned {v}.|I was {v} on my last birthday.|I am {v}.".split("|")
@@ -29,8 +29,26 @@ JOBTELL = "I work as a {v}.|I am a {v} by profession.|I'm a {v}.|I earn my money
 JOBASK = "What do I do for a living?|What is my job?|What do I work as?|What's my profession?|What kind of work do I do?".split("|")
 OTHER = "The {n} of {p} is {v}.|{p}'s {n} is {v}.|Remember: {p}'s {n} is {v}.|{p} has the {n} {v}.|For {p} the {n} is {v}.|Note {p}'s {n}: {v}.".split("|")
 OTHERASK = "What is {p}'s {n}?|What is the {n} of {p}?|Tell me {p}'s {n}.|Do you remember {p}'s {n}?|And the {n} of {p}?|What's {p}'s {n} again?|Which {n} does {p} have?".split("|")
-THETELL = "The {n} is {v}.|Remember that the {n} is {v}.|Remember the {n}: {v}.|Note: the {n} is {v}.|Please remember the {n} {v}.|Keep this {n}: {v}|The {n} is {v}, remember that.|We changed the {n} to {v}.|From now on the {n} is {v}.".split("|")
-THEASK = "What is the {n}?|What's the {n}?|Tell me the {n}.|What was the {n} again?|Do you remember the {n}?|Which {n} did I mention?|Give me the {n}.|What {n} did I tell you?|Repeat the {n}.".split("|")
+THETELL = "Our {n} is {v}.|Our {n} will be {v}, okay?|As {n} we have {v}.|The {n} is {v}.|Remember that the {n} is {v}.|Remember the {n}: {v}.|Note: the {n} is {v}.|Please remember the {n} {v}.|Keep this {n}: {v}|The {n} is {v}, remember that.|We changed the {n} to {v}.|From now on the {n} is {v}.".split("|")
+THEASK = "What is our {n}?|Where is the {n}?|Where is our {n}?|What was our {n}?|Who is the {n}?|When is the {n}?|{n}?|I need the {n}.|And the {n}?|What about the {n}?|What is the {n}?|What's the {n}?|Tell me the {n}.|What was the {n} again?|Do you remember the {n}?|Which {n} did I mention?|Give me the {n}.|What {n} did I tell you?|Repeat the {n}.".split("|")
+
+
+def noise(r: Random, s: str) -> str:
+    x = r.random()
+    if x < .8:
+        return s
+    a = w.aside(r)
+    A = a[:1].upper() + a[1:]
+    low = s if s[:2] in ("I ", "I'") or s[:1] == s[:1].lower() else s[:1].lower() + s[1:] if s.split()[0].rstrip(",:") in LOWER else s
+    return (f"{A}, {low}" if x < .85 else f"{A}. {s}" if x < .9 else f"{s} {A}." if s[-1] in ".?!" else f"{s}, {a}" if x < .95 else f"{A}: {low}")
+
+
+LOWER = set("What What's Tell Do Can Which Please Remember My The Who Where How Note Keep Could Now So And Give In For Repeat This".split())
+
+
+def fuzzed(r: Random, templates: list[str]) -> str:
+    t = r.choice(templates)
+    return w.fuzz(r, t, .2, .35, "{n}" not in t)
 
 
 class Fact:
@@ -42,10 +60,10 @@ class Fact:
         self.key, self.tells, self.asks, self.subject, self.value, self.fields = key, tells, asks, subject, value, fields
 
     def tell(self, r):
-        return r.choice(self.tells).format(v=self.value, **self.fields)
+        return noise(r, fuzzed(r, self.tells).format(v=self.value, **self.fields))
 
     def ask(self, r):
-        return r.choice(self.asks).format(v=self.value, **self.fields)
+        return noise(r, fuzzed(r, self.asks).format(v=self.value, **self.fields))
 
     def answer(self):
         return f"{self.subject} {self.value}."
@@ -61,13 +79,26 @@ def draw(r: Random) -> Fact:
         return Fact("age", AGETELL, AGEASK, "Your age is", str(r.randint(5, 99)))
     if x < .29:
         return Fact("job", JOBTELL, JOBASK, "Your job is", r.choice(w.JOB))
-    if x < .4:
-        p = r.choice(PETS)
+    if x < .34:
+        v, n = w.verb(r).split(" ")[0], r.choice((w.person, w.city, w.company, w.phrase, w.code, lambda q: w.spaced(w.noun(q))))(r)
+        if r.random() < .5:
+            p = w.first(r)
+            return Fact(p + v, [f"{p} {v}s {{v}}.", f"{p} will {v} {{v}}.", f"Remember that {p} {v}s {{v}}.", f"{p} likes to {v} {{v}}.", f"My friend {p} {v}s {{v}}."],
+                        [f"What does {p} {v}?", f"Whom does {p} {v}?", f"What will {p} {v}?", f"Tell me what {p} {v}s.", f"What is it that {p} {v}s?", f"Which one does {p} {v}?"], f"{p} {v}s", n)
+        return Fact("I" + v, [f"I {v} {{v}}.", f"I will {v} {{v}}.", f"Remember that I {v} {{v}}.", f"I like to {v} {{v}}.", f"I have to {v} {{v}}."], [f"What do I {v}?", f"What will I {v}?", f"Tell me what I {v}.", f"Whom do I {v}?", f"What is it that I {v}?", f"What do I have to {v}?"], f"You {v}", n)
+    if x < .38:
+        p = w.first(r)
+        tell, ask, said, f = r.choice((("{p} lives in {v}.|{p} moved to {v}.|{p} comes from {v}.", "Where does {p} live?|Which city does {p} live in?|Where is {p} from?", "lives in", w.city), ("{p} works for {v}.|{p} works at {v}.|{p} is employed by {v}.", "Where does {p} work?|Whom does {p} work for?|What company does {p} work for?|Who employs {p}?", "works for", w.company),
+                                       ("{p} is {v} years old.|{p} turned {v}.", "How old is {p}?|What is the age of {p}?", "is", lambda q: str(q.randint(1, 99))), ("{p} is a {v}.|{p} works as a {v}.", "What is {p}'s job?|What does {p} do for a living?|What does {p} work as?", "is a", lambda q: q.choice(w.JOB) if q.random() < .5 else w.word(q)),
+                                       ("{p} loves {v}.|{p} is in love with {v}.|{p} is married to {v}.", "Who does {p} love?|Whom does {p} love?|Who is with {p}?", "loves", w.person)))
+        return Fact(p + said, [t.replace("{p}", p) for t in tell.split("|")], [t.replace("{p}", p) for t in ask.split("|")], f"{p} {said}", f(r))
+    if x < .47:
+        p = r.choice(PETS) if r.random() < .8 else w.word(r)
         return Fact(p, [t.replace("{n}", "{n}'s name") for t in TELL] + ["My {n} is called {v}.", "I have a {n} named {v}.", "I have a {n}, {v}.", "{v} is the name of my {n}."], [t.replace("{n}", "{n}'s name") for t in ASKQ] + ["What is my {n} called?", "What's the name of my {n}?", "How is my {n} called?", "Do you remember what my {n} is called?"], f"Your {p}'s name is", w.first(r), n=p)
-    if x < .54:
+    if x < .57:
         p, (n, f) = w.first(r), r.choice(THINGS)
         return Fact(p + n, OTHER, OTHERASK, f"{p}'s {n} is", f(r), n=n, p=p)
-    if x < .68:
+    if x < .7:
         n = r.choice((w.spaced(w.noun(r)), f"{w.adjective(r)} {w.spaced(w.noun(r))}", f"{w.spaced(w.noun(r))} {r.choice(('code', 'number', 'name', 'color', 'key', 'date'))}"))
         v = r.choice((w.code, w.first, w.city, w.date, lambda r: w.digits(r, 1, 6), w.phrase))(r)
         return Fact("the" + n, THETELL, THEASK, f"The {n} is", v, n=n)
@@ -148,12 +179,31 @@ CLASSIC = "The grass is green. The sky is blue. The sun is yellow. Here we go. T
 
 
 def noise_sentence(r: Random) -> str:
-    x = r.randrange(12)
+    x = r.randrange(24)
+    if x >= 16:
+        return prose(r)
+    if x >= 12:
+        return " ".join(r.choice((w.aside(r), w.spaced(w.noun(r)), "the", "of the", "and", "was", "in a", w.adjective(r), w.spaced(r.choice(w.VERBS)[0]))) for _ in range(r.randint(3, 8))).capitalize() + r.choice((".", ".", ", and that was that.", "!"))
     n, m, a, p, c = w.spaced(w.noun(r)), w.spaced(w.noun(r)), w.adjective(r), w.first(r), w.city(r)
     v = w.spaced(r.choice(w.VERBS)[0])
     return (f"The {n} in {c} was {a} and {r.choice(w.ADJECTIVES)}.", f"{p} wanted to {v} the {m} before the {n} arrived.", f"There were {r.randint(2, 900)} {n}s near the {a} {m}.", f"It was a {a} day, and the {n} had to {v} a {m}.",
             f"Nobody in {c} could {v} the {n}.", f"{w.sentence(r).rstrip('.!')}.", f"In {r.randint(1200, 2030)} the {a} {n} of {c} was moved to the {m}.", f"\"{w.sentence(r).rstrip('.!')},\" said {p}, looking at the {n}.", f"A {a} {n} and a {m} stood in the {w.spaced(w.noun(r))}.",
             f"Every {n} needs a {m}, but {p} only had a {a} one.", " ".join(w.pseudo(r) for _ in range(r.randint(4, 10))).capitalize() + ".", f"The {n} number {w.digits(r, 1, 4)} belongs to {p}.")[x]
+
+
+GLUE = "the a of to in and was by with on for that his her from had it as at were which but not they one when who would could their been into there if more than then two only some over after before because through under while where about".split()
+
+
+def prose(r: Random) -> str:
+    """A sentence of English words in no particular order, numbers and names among them."""
+    out = []
+    for _ in range(r.randint(5, 18)):
+        x = r.random()
+        out.append(r.choice(GLUE) if x < .42 else w.word(r) if x < .9 else w.pseudo(r) if x < .93 else w.first(r) if x < .96 else w.digits(r, 1, 4) if x < .975 else r.choice(w.STRAY))
+        if r.random() < .06:
+            out[-1] += ","
+    s = " ".join(out)
+    return s[:1].upper() + s[1:].rstrip(",") + r.choice((".", ".", ".", ".", "!", "?", ";"))
 
 
 def passkey(r: Random, budget: int) -> tuple[list, str | None]:
@@ -169,9 +219,10 @@ def passkey(r: Random, budget: int) -> tuple[list, str | None]:
     for n, _ in named:
         x = r.random()
         v = w.digits(r, 3, 7) if x < .6 else w.code(r) if x < .78 else w.pseudo(r) if x < .9 else w.pseudo(r) + "-" + w.pseudo(r)
-        needles.append((n, v, r.choice(HIDE).format(n=n, N=n[:1].upper() + n[1:], v=v)))
+        needles.append((n, v, w.fuzz(r, r.choice(HIDE), .3, .5).format(n=n, N=n[:1].upper() + n[1:], v=v)))
     style = r.random()
     parts, size = [], 0
+    pool = [noise_sentence(r) for _ in range(r.randint(8, 30))]
     classic = CLASSIC if r.random() < .4 else " ".join(noise_sentence(r) for _ in range(r.randint(2, 6)))
     facts = [w.sentence(r).rstrip(".!") + "." for _ in range(30)] if style > .9 else None
     while size < budget:
@@ -179,8 +230,10 @@ def passkey(r: Random, budget: int) -> tuple[list, str | None]:
             s = classic
         elif style < .5:
             s = CLASSIC if r.random() < .3 else noise_sentence(r)
-        elif style < .9:
+        elif style < .7:
             s = noise_sentence(r)
+        elif style < .9:
+            s = r.choice(pool)
         else:
             s = r.choice(facts)
         parts.append(s)
@@ -189,8 +242,8 @@ def passkey(r: Random, budget: int) -> tuple[list, str | None]:
         parts.insert(r.randint(0, len(parts)), text)
     text = r.choice((" ", " ", " ", "\n", "\n\n")).join(parts)
     ask, value, _ = r.choice(needles)
-    intro = r.choice(INTRO).format(n=ask)
-    question = r.choice(SEEK).format(n=ask)
+    intro = w.fuzz(r, r.choice(INTRO), .3, .5).format(n=ask)
+    question = w.fuzz(r, r.choice(SEEK), .3, .5).format(n=ask)
     answer = f"The {ask} is {value}."
     x = r.random()
     if x < .72:

@@ -92,7 +92,7 @@ def fim_document(r: Random) -> list:
     return [(prompt, False), (middle + "<|endoftext|>", True)]
 
 
-SKILLS = [(tool_document, .46), (extract_document, .16), (recall_document, .115), (passkey_document, .045), (chat_document, .15), (fim_document, .07)]
+SKILLS = [(tool_document, .42), (extract_document, .19), (recall_document, .13), (passkey_document, .05), (chat_document, .15), (fim_document, .06)]
 
 
 def document(r: Random) -> list:

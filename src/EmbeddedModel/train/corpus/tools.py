@@ -8,7 +8,7 @@ import json
 from random import Random
 
 from . import words as w
-from .kinds import AFTER, BOOLS, ENUMS, GENERIC, KINDS, PAIRS, WEIGHTED, Kind, integer, pick, same
+from .kinds import AFTER, BOOLS, ENUMS, GENERIC, KINDS, PAIRS, WEIGHTED, Kind, decimal, integer, pick, same
 from .natural import LINES, LINES_ZH
 
 ZHCITY = "北京 上海 广州 深圳 成都 杭州 武汉 西安 南京 天津 重庆 苏州 长沙 青岛 厦门 大连 昆明 哈尔滨 郑州 济南 东京 巴黎 伦敦 纽约".split()
@@ -68,8 +68,10 @@ class Tool:
 
 def describe(r: Random, text: str, name: str) -> str:
     x = r.random()
-    if x < .55:
+    if x < .48:
         return text
+    if x < .55:
+        return text + r.choice((" to use", f" of the {w.noun(r)}", f", e.g. {w.phrase(r)}", f" ({w.word(r)})", f" for the {w.noun(r)}", f" in {w.word(r)}"))
     if x < .7:
         return text + "."
     if x < .8:
@@ -101,10 +103,10 @@ def param_of(r: Random, kind: Kind, required: bool, name: str | None = None, bar
 def enum_param(r: Random, bare: bool) -> Param:
     names, values, phrases = r.choice(ENUMS)
     name, values = r.choice(names.split()), values.split()
-    if r.random() < .3:
-        values = list(dict.fromkeys(w.pseudo(r) if r.random() < .5 else w.adjective(r) for _ in range(r.randint(2, 4))))
+    if r.random() < .5:
+        values = list(dict.fromkeys(w.pseudo(r) if r.random() < .3 else w.word(r) if r.random() < .8 else w.slug(r) for _ in range(r.randint(2, 5))))
         name = name if r.random() < .4 else w.noun(r)
-        phrases = "with {n} {v}|in {v} {n}|as {v}|with {v} {n}|in {n} {v}"
+        phrases = "with {n} {v}|in {v} {n}|as {v}|with {v} {n}|in {n} {v}|{v} {n}|in {v}|with {v}|on {v}|for {v}|with a {v} {n}|by {v}|on the {v} {n}"
     if r.random() < .3:
         r.shuffle(values)
     return Param(name, None, False, type_schema(r, "string", None if bare else describe(r, r.choice(("Which one", "One of the allowed values", f"The {w.spaced(name)}", f"{w.spaced(name)} to use")), name), values), phrases.split("|"), values)
@@ -130,11 +132,28 @@ def flag_param(r: Random, bare: bool) -> Flag:
     return p
 
 
+LOOSE = "for {v}|of {v}|in {v}|at {v}|to {v}|on {v}|with {v}|{v}|{v}|from {v}|by {v}|about {v}|using {v}|near {v}|over {v}|around {v}|as {v}|via {v}|: {v}|, {v}".split("|")
+
+
+def counted_param(r: Random, bare: bool) -> Param:
+    """So many of something: the words name the thing."""
+    thing = w.spaced(w.plural(w.noun(r)))
+    key = thing.replace(" ", "_")
+    name = r.choice((key, key, f"num_{key}", f"number_of_{key}", f"{key}_count", f"max_{key}"))
+    low, high = r.choice(((1, 12), (1, 100), (10, 999)))
+    whole = r.random() < .8
+    make = integer(low, high) if whole else decimal(low, high, r.randint(1, 2))
+    kind = Kind(name, name, "integer" if whole else "number", "", make, "")
+    text = r.choice((f"How many {thing}", f"Number of {thing}", f"The number of {thing}", f"{thing.capitalize()}", f"Amount in {thing}", f"{thing.capitalize()} to use"))
+    return Param(name, kind, r.random() < .7, type_schema(r, kind.type, None if bare else text),
+                 [f"with {{v}} {thing}", f"{{v}} {thing}", f"for {{v}} {thing}", f"of {{v}} {thing}", f"with {{v}} {thing}", f"after {{v}} {thing}", f"in {{v}} {thing}", f"to {{v}} {thing}", f"at {{v}} {thing}", f"over {{v}} {thing}"])
+
+
 def generic_param(r: Random, bare: bool) -> Param:
     """A parameter that only its own name explains."""
     name = r.choice((w.noun(r), w.noun(r), w.pseudo(r), f"{w.adjective(r)}_{w.noun(r)}", f"{w.noun(r)}_{w.noun(r)}", f"{w.noun(r)}_name"))
-    f = r.choice((w.phrase, w.code, w.first, lambda r: w.pseudo(r), lambda r: w.spaced(w.noun(r)), integer, integer))
-    kind = Kind(name, name, "integer", "", integer(0, 9999), "") if f is integer else Kind(name, name, "string", "", same(f), "", f is w.phrase)
+    f = r.choice((w.phrase, w.code, w.first, w.person, w.city, w.slug, w.name_of_work, lambda r: w.pseudo(r), lambda r: w.spaced(w.noun(r)), lambda r: w.spaced(w.noun(r)), integer, integer, decimal))
+    kind = Kind(name, name, "integer", "", integer(0, 9999), "") if f is integer else Kind(name, name, "number", "", decimal(0, 500, 2), "") if f is decimal else Kind(name, name, "string", "", same(f), "", f in (w.phrase, w.name_of_work))
     text = r.choice((f"The {w.spaced(name)}", f"{w.spaced(name).capitalize()} to use", f"Value of the {w.spaced(name)}", f"Which {w.spaced(name)}", f"{w.spaced(name)}"))
     return Param(name, kind, r.random() < .6, type_schema(r, kind.type, None if bare else text), [])
 
@@ -196,8 +215,10 @@ def some_params(r: Random, n: int, bare: bool) -> list[Param]:
             out.append(flag_param(r, bare))
         elif x < .22 and n > 1:
             out.append(enum_param(r, bare))
-        elif x < .36:
+        elif x < .37:
             out.append(generic_param(r, bare))
+        elif x < .45:
+            out.append(counted_param(r, bare))
         else:
             kind = r.choice(WEIGHTED)
             if kind.key in kinds or (kind.free and any(p.free for p in out)):
@@ -223,9 +244,9 @@ def composed(r: Random, like: Tool | None = None) -> Tool:
     """A function made of a verb and a noun. With `like`, a near miss: the noun or the verb of that one, with another other half."""
     t = Tool()
     bare = r.random() < .12
-    verbs, obj = r.choice(VERBSETS), w.noun(r) if r.random() < .7 else f"{w.adjective(r)}_{w.noun(r)}"
-    if r.random() < .06:
-        verbs = [w.pseudo(r)]
+    verbs, obj = r.choice(VERBSETS), w.noun(r) if r.random() < .55 else f"{w.adjective(r)}_{w.noun(r)}" if r.random() < .5 else f"{w.noun(r)}_{w.noun(r)}"
+    if r.random() < .3:
+        verbs = [w.word(r) if r.random() < .8 else w.pseudo(r)]
     if like is not None and like.verbs is not None:
         if r.random() < .5:
             obj = like.object
@@ -252,7 +273,9 @@ def composed(r: Random, like: Tool | None = None) -> Tool:
     name = named(r, verb.replace(" ", "_"), obj)
     said = r.choice(verbs) if r.random() < .4 else verb
     o = w.spaced(obj)
-    description = r.choice(DESCRIBE).format(V=said.capitalize(), v=said, Vs=verb_s(said).capitalize(), vs=verb_s(said), a=w.article(o), the="the " + o, o=o, pl=w.plural(o))
+    extra = r.choice((" ", " ", " of {n} ", " for {n} ", " in {n} ", " from {n} ", " with {n} ", " at {n} ")).replace("{n}", w.article(w.noun(r))).rstrip() if r.random() < .5 else ""
+    o_said = o + extra
+    description = r.choice(DESCRIBE).format(o2=o_said, V=said.capitalize(), v=said, Vs=verb_s(said).capitalize(), vs=verb_s(said), a=w.article(o_said), the="the " + o_said, o=o_said, pl=w.plural(o) + extra)
     return finish(r, t, name, description)
 
 
@@ -262,7 +285,7 @@ VERBSETS = [[w.spaced(v) for v in s] for s in w.VERBS]
 def lookup(r: Random, like: Tool | None = None) -> Tool:
     """A function that tells one attribute of a named thing."""
     t = Tool()
-    attribute = r.choice(w.ATTRIBUTES) if r.random() < .85 else w.noun(r)
+    attribute = r.choice(w.ATTRIBUTES) if r.random() < .5 else w.noun(r) if r.random() < .7 else f"{w.noun(r)}_{w.noun(r)}"
     entity = w.noun(r)
     if like is not None and like.attribute is not None:
         if r.random() < .5:
@@ -270,7 +293,7 @@ def lookup(r: Random, like: Tool | None = None) -> Tool:
         else:
             entity = like.entity
     t.attribute, t.entity = attribute, entity
-    kind = KINDS[r.choice(("code", "number_id", "title", "person", "city", "company", "username", "product", "code"))]
+    kind = KINDS[r.choice(("code", "number_id", "title", "person", "city", "company", "username", "product", "code", "city", "city", "slug", "work", "ip", "url", "path", "country", "language"))]
     bare = r.random() < .12
     name = r.choice((kind.names[0], f"{entity}_id" if kind.key in ("code", "number_id") else f"{entity}_name", entity, r.choice(kind.names)))
     t.params = [param_of(r, kind, True, name, bare)] + [p for p in some_params(r, r.choice((0, 0, 0, 1)), bare) if p.kind is None or not p.free and p.kind.key != kind.key]
@@ -330,7 +353,10 @@ CHATTER = ("I'm in a hurry.|It's been a long day.|Hope you are well.|Good mornin
 
 
 def chatter(r: Random) -> str:
-    s = r.choice(CHATTER)
+    if r.random() < .35:
+        a = w.aside(r) + " " + w.aside(r)
+        return a[:1].upper() + a[1:] + r.choice(".!?.")
+    s = w.fuzz(r, r.choice(CHATTER))
     return s.format(n=w.spaced(w.noun(r)), p=w.first(r), t=w.city(r)) if "{" in s else s
 
 
@@ -348,14 +374,14 @@ def lower_first(s: str) -> str:
 class Request:
     """What is asked: clauses to be framed, sentences that follow, and the call that answers it."""
 
-    __slots__ = ("clause", "after", "framed", "name", "arguments")
+    __slots__ = ("clause", "after", "framed", "name", "arguments", "before")
 
-    def __init__(self, clause, after, framed, name, arguments):
-        self.clause, self.after, self.framed, self.name, self.arguments = clause, after, framed, name, arguments
+    def __init__(self, clause, after, framed, name, arguments, before=""):
+        self.clause, self.after, self.framed, self.name, self.arguments, self.before = clause, after, framed, name, arguments, before
 
 
-def say(r: Random, p: Param, quoted: bool) -> tuple[str, object, str]:
-    """(the words for the value, the value, a phrase with the words in place)."""
+def say(r: Random, p: Param, quoted: bool, alone: bool = False) -> tuple[str, object, str]:
+    """(the words for the value, the value, a phrase with the words in place). `alone`: no other parameter of the function is of this type, so that any preposition will do."""
     if isinstance(p, Flag):
         v = r.random() < .6
         ph = r.choice(p.when_true if v else p.when_false)
@@ -364,18 +390,30 @@ def say(r: Random, p: Param, quoted: bool) -> tuple[str, object, str]:
     if p.free and (quoted or r.random() < .6):
         words = quote(r, words)
     n = w.spaced(p.name)
-    template = r.choice(p.phrases) if p.phrases and r.random() < .72 else r.choice(GENERIC)
-    return words, value, template.format(v=words, n=n)
+    if p.kind is not None and "escription" in p.schema.get("description", "") or r.random() < .08:
+        d = p.schema.get("description", "")
+        if d and len(d) < 24:
+            n = d.rstrip(".").lower()
+    template = r.choice(LOOSE) if alone and r.random() < .3 else r.choice(p.phrases) if p.phrases and r.random() < .75 else r.choice(GENERIC)
+    if p.values is not None and r.random() < .1:
+        template = r.choice(("{v} please", "{v}", "make it {v}", "{v} this time", "{v} if possible", "preferably {v}", "{v} would be best", "and {v}"))
+    return words, value, w.fuzz(r, template, .1, .12).format(v=words, n=n)
 
 
-def ask(r: Random, t: Tool, quoted: bool = False) -> Request:
-    """A request for the function, saying its required and some of its optional parameters."""
+BEFORE = "The {n} is {v}.|{N}: {v}.|My {n} is {v}.|It is about {n} {v}.|We have {n} {v}.|I have the {n} {v}.|Take {v} as the {n}.|The {n} will be {v}.|I chose {v} as the {n}.|{v} is the {n}.|Here is the {n}: {v}.".split("|")
+OBJECT = ("I need {a} {x}|I'd like {a} {x}|We want {a} {x}|{O} {x}|{O} {x} please|{o} {x}|{o}: {x}|Can I have {a} {x}?|Could I get {a} {x}?|I want {a} {x}|We need {a} {x}|Is there {a} {x}?|Any {p} {x}?|Time for {a} {x}|There should be {a} {x}|How about {a} {x}?|I would love {a} {x}|Now for the {o} {x}|The {o} {x}, please|It's about the {o} {x}"
+          "|My {o} {x}, can you do something?|We're looking for {a} {x}|It is time for the {o} {x}|The {o} {x} needs your attention|Please deal with the {o} {x}|I'm after {a} {x}|Do the {o} {x}|Do something about the {o} {x}|Take care of the {o} {x}|What about the {o} {x}?").split("|")
+
+
+def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request:
+    """A request for the function, saying its required and some of its optional parameters. `only`: no other declared function is about
+    the same object, so that the object alone may stand for the function."""
     chosen = [p for p in t.params if p.required or r.random() < .45]
     values = {}
     if t.templates is not None:
         return ask_natural(r, t, chosen, quoted)
     pair = t.pair
-    phrases, last, after = [], [], []
+    phrases, last, after, before = [], [], [], ""
     if pair and pair[0] in t.params and pair[1] in t.params:
         a, b = pair[0].draw(r), pair[1].draw(r)
         if pair[0].free:
@@ -389,19 +427,19 @@ def ask(r: Random, t: Tool, quoted: bool = False) -> Request:
     for p in chosen:
         if p is key:
             continue
-        words, value, ph = say(r, p, quoted)
+        words, value, ph = say(r, p, quoted, sum(q.schema["type"] == p.schema["type"] for q in t.params) == 1 and not isinstance(p, Flag))
         values[p.name] = value
         n = w.spaced(p.name)
-        if listing:
-            after.append(f"\n{r.choice((n, p.name, n.capitalize()))}{r.choice((': ', ' = ')) if False else ': '}{words if not isinstance(p, Flag) else ('yes' if value else 'no')}")
+        if not listing and not quoted and not before and not isinstance(p, Flag) and r.random() < .06:
+            before = w.fuzz(r, r.choice(BEFORE), .2, .2).format(n=n, N=n.capitalize(), v=words) + " "
+        elif listing:
+            after.append(f"\n{r.choice((n, p.name, n.capitalize()))}: {words if not isinstance(p, Flag) else ('yes' if value else 'no')}")
         elif not isinstance(p, Flag) and r.random() < .2:
-            after.append(" " + r.choice(AFTER).format(n=n, N=n.capitalize(), v=words))
+            after.append(" " + w.fuzz(r, r.choice(AFTER), .2, .2).format(n=n, N=n.capitalize(), v=words))
         elif p.free and not words.startswith(('"', "'", "“")):
             last.append(ph)
         else:
             phrases.append(ph)
-    if len(last) > 1:
-        last = last[:1] + [x for x in last[1:]]
     if r.random() < .6:
         r.shuffle(phrases)
     if t.attribute is not None:
@@ -417,17 +455,57 @@ def ask(r: Random, t: Tool, quoted: bool = False) -> Request:
                 clause += " " + joined(r, phrases + last)
     else:
         o = w.spaced(t.object)
+        parts = phrases + last
+        if only and r.random() < .22:
+            clause = w.fuzz(r, r.choice(OBJECT), .2, .3).format(a=w.article(o), o=o, O=o.capitalize(), p=w.plural(o), x=joined(r, parts) if parts else "now")
+            arguments = {p.name: values[p.name] for p in t.params if p.name in values}
+            return Request(clause, "".join(after), False, t.name, arguments, before)
         obj = r.choice((w.article(o), w.article(o), "the " + o, "the " + o, "my " + o, o, "a new " + o, "this " + o, "our " + o, w.plural(o)))
         verb = r.choice(t.verbs) if r.random() < .45 else t.verbs[0]
         clause, framed = f"{verb} {obj}", True
-        parts = phrases + last
-        if parts and not last and r.random() < .06:
-            after = after + []
-            clause = f"{parts[0]} {clause}" if False else clause
+        if " " in o and only and r.random() < .25:
+            o = r.choice(o.split(" "))
+            obj = f"{obj.split(' ')[0]} {o}" if obj.split(" ")[0] in ("a", "an", "the", "my", "this", "our") else o
+            clause = f"{verb} {obj}"
+        number = next((p for p in chosen if p.name in values and p.kind is not None and p.kind.key in ("limit", "quantity") and not after), None)
+        if number is not None and len(parts) and r.random() < .5:
+            v = str(values[number.name])
+            i = next((i for i, ph in enumerate(parts) if v in ph), None)
+            if i is not None and parts is not None:
+                parts = parts[:i] + parts[i + 1:]
+                clause = f"{verb} {r.choice(('the next ', 'the first ', '', '', 'the top ', 'another ', 'the last '))}{v} {w.plural(o)}"
+        x = r.random()
+        person = next((p for p in chosen if p.name in values and p.kind is not None and p.kind.key in ("person", "recipient", "company", "username", "slug", "code", "path", "room", "title", "work")), None)
+        if person is not None and x < .22 and not quoted:
+            v = str(values[person.name])
+            rest = [ph for ph in parts if v not in ph]
+            if len(rest) == len(parts) - 1:
+                tail = joined(r, rest) if rest else ""
+                n = w.spaced(person.name)
+                if person.kind.key in ("person", "recipient", "company", "username"):
+                    clause = r.choice(("{p} needs {a} {x}", "{p} wants {a} {x}", "{p} would like to {v} {o} {x}", "{p} asked for {a} {x}", "{p} wants to {v} {o} {x}", "{p} is looking for {a} {x}", "{p} has to {v} {o} {x}", "{p} should get {a} {x}", "I want {p} to have {a} {x}",
+                                       "{p} wishes to {v} {o} {x}, please arrange it", "{p} needs to {v} {o} {x}, do it", "{p} would love {a} {x}", "Let {p} {v} {o} {x}", "{p} and {a}: {v} it {x}", "Give {p} {a} {x}", "{p} called about {o}, please {v} it {x}")).format(p=v, a=w.article(o), o=obj, v=verb, x=tail)
+                else:
+                    clause = r.choice(("The {n} {p} is {s}, {v} the {o} {x}", "{p} is {s}, please {v} {o} {x}", "My {n} {p} needs {a} {x}", "The {n} {p} needs {a} {x}", "I have {p} here, {v} the {o} {x}", "{p} has to be {s}, {v} {o} {x}", "This {n} {p} is {s} {s2}. {V} the {o} {x}",
+                                       "For {p}, {v} {a} {x}", "{p}: {v} {o} {x}", "About {p}: {v} {o} {x}", "The {n} {p} is driving me {s}, {v} the {o} {x}", "Look at {p} and {v} {o} {x}", "{p} and its {o}: {v} it {x}")).format(
+                        n=n, p=v if not person.free else quote(r, v), a=w.article(o), o=o, v=verb, V=verb.capitalize(), x=tail, s=w.stray(r), s2=w.stray(r))
+                framed = False
+                parts = []
+                clause = clause.strip()
+        elif x < .32 and not quoted and " " not in verb:
+            tail = joined(r, parts) if parts else ""
+            clause = r.choice(("the {o} should be {d} {x}", "I want the {o} {d} {x}", "the {o} needs {g} {x}", "{g} the {o} {x} would be great", "how about {g} {a} {x}?", "would you mind {g} the {o} {x}?", "{a} has to be {d} {x}", "please have the {o} {d} {x}", "I feel like {g} {a} {x}",
+                               "let's get the {o} {d} {x}", "the {o} must be {d} {x}", "have {a} {d} {x}", "I'd like to have {a} {d} {x}", "is it possible to have {a} {d} {x}?", "the {o} wants {g} {x}", "{x}, {g} of {a}" if False else "I need {a} {d} {x}")).format(
+                o=o, a=w.article(o), d=past(verb), g=gerund(verb), x=tail).replace(" ?", "?").strip()
+            clause = clause[:1].upper() + clause[1:]
+            framed, parts = False, []
+        if len(parts) and not last and not quoted and r.random() < .06 and not parts[0].startswith(("and ", ":", ",")):
+            clause = f"{parts[0]}, {clause}"
+            parts = parts[1:]
         if parts:
             clause += " " + joined(r, parts)
     arguments = {p.name: values[p.name] for p in t.params if p.name in values}
-    return Request(clause, "".join(after), framed, t.name, arguments)
+    return Request(clause.replace(" , ", ", ").replace(" : ", ": "), "".join(after), framed, t.name, arguments, before)
 
 
 def joined(r: Random, phrases: list[str]) -> str:
@@ -445,12 +523,20 @@ QUESTIONS = ("What is the {a} of {e} {v}?|What's the {a} of {e} {v}?|What is the
              "|For {e} {v}, what is the {a}?|And the {a} of {e} {v}?|Which {a} does {e} {v} have?|I'd like to see the {a} of {v}|Let me know the {a} for {e} {v}|Any idea of the {a} of {v}?|what {a} has the {e} {v}|Find out the {a} of the {e} {v}|The {a} of the {e} {v}, please").split("|")
 
 
+def past(v: str) -> str:
+    return v + "d" if v.endswith("e") else v[:-1] + "ied" if v.endswith("y") and v[-2:-1] not in "aeo" else v + "ed"
+
+
+def gerund(v: str) -> str:
+    return v[:-1] + "ing" if v.endswith("e") and not v.endswith("ee") else v + "ing"
+
+
 def question(r: Random, t: Tool, v: str):
-    return r.choice(QUESTIONS).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v), False
+    return w.fuzz(r, r.choice(QUESTIONS), .12, .3).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v), False
 
 
 def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
-    template = r.choice(t.templates)
+    template = w.fuzz(r, r.choice(t.templates), .12, .3)
     values, slots, extra = {}, {}, []
     enums = set()
     for p in t.params:
@@ -479,7 +565,7 @@ def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
 def single(r: Random, q: Request) -> str:
     """The user's words for one request."""
     if q.framed:
-        s = r.choice(FRAMES).format(c=q.clause, C=q.clause[:1].upper() + q.clause[1:])
+        s = w.fuzz(r, r.choice(FRAMES), .25, .3).format(c=q.clause, C=q.clause[:1].upper() + q.clause[1:])
     else:
         s = q.clause
         if r.random() < .15:
@@ -490,11 +576,25 @@ def single(r: Random, q: Request) -> str:
         if s[-1] not in "?!.:" and not q.after.startswith("\n"):
             s += "."
         s += q.after
+    s = q.before + s
+    return noisy(r, s)
+
+
+def noisy(r: Random, s: str) -> str:
+    """Now and then some words before or after that do not matter."""
     x = r.random()
-    if x < .07:
+    if x < .06:
         s = chatter(r) + " " + s
-    elif x < .1 and s[-1] in "?!.":
+    elif x < .09 and s[-1] in "?!.":
         s += " " + chatter(r)
+    elif x < .13:
+        a = w.aside(r)
+        s = (a[:1].upper() + a[1:] if r.random() < .7 else a) + r.choice((", ", ". ", ": ", ", ", " - ", "! ")) + (lower_first(s) if r.random() < .5 else s)
+    elif x < .15 and s[-1] in "?!.":
+        a = w.aside(r)
+        s += " " + a[:1].upper() + a[1:] + r.choice((".", "!", ""))
+    elif x < .165 and s[-1] not in "?!.\"'":
+        s += ", " + w.aside(r)
     return s
 
 
@@ -502,6 +602,11 @@ def double(r: Random, a: Request, b: Request) -> str:
     """The user's words for two requests in one breath."""
     first, second = a.clause.rstrip("?.!"), b.clause.rstrip("?.!")
     x = r.random()
+    if x < .16:
+        one, two = (c[:1].upper() + c[1:] + ("?" if q.clause.endswith("?") else r.choice((".", "."))) + q.after for c, q in ((first, a), (second, b)))
+        y, z = lower_first(one), lower_first(two)
+        return r.choice((f"{one}\n{two}", f"1. {one}\n2. {two}", f"1) {one} 2) {two}", f"- {one}\n- {two}", f"First, {y} Second, {z}", f"First {y} Then {z}", f"Two requests: {y} And {z}", f"{one} Oh, and {z}", f"{one} Besides, {z}", f"{one} In addition, {z}",
+                         f"{one} Next: {z}", f"{one} {two}", f"{one} Furthermore: {z}", f"a) {one} b) {two}", f"Both please: {y} {two}", f"{one} When that is done, {z}", f"I have two wishes. {one} {two}", f"One: {y} Two: {z}", f"{one} {w.aside(r).capitalize()}: {z}", f"{one} And one more: {z}"))
     if a.after or b.after or x < .3:
         s1, s2 = first[:1].upper() + first[1:], r.choice(("Also, ", "And ", "Then ", "Also ", "After that, ", "Second, ", "Plus, ", "And also ")) + lower_first(second) if r.random() < .75 else second[:1].upper() + second[1:]
         p1 = "?" if a.clause.endswith("?") else "."
@@ -631,7 +736,8 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
     for _ in range(budget):
         x = r.random()
         if x < .56:
-            q = ask(r, r.choice(tools))
+            t = r.choice(tools)
+            q = ask(r, t, False, alone(t, tools))
             out += [("user", single(r, q)), ("assistant", call_text(q))]
             if r.random() < .55:
                 raw, text = result(r)
@@ -685,6 +791,14 @@ def words_of(t: Tool) -> set:
     return set((name.replace("_", " ").replace(".", " ").replace("-", " ") + " " + f["description"].lower().rstrip(".")).split()) - GLUE
 
 
+def alone(t: Tool, tools: list[Tool]) -> bool:
+    """Whether no other declared function has a word of this one's object in its name."""
+    if not t.object:
+        return False
+    words = set(t.object.split("_"))
+    return not any(words & words_of(o) for o in tools if o is not t)
+
+
 def two_values(r: Random, t: Tool):
     """'… in Paris and Rome?': one template, one scalar parameter, two values, two calls."""
     if len(t.params) != 1 or t.params[0].free:
@@ -693,6 +807,9 @@ def two_values(r: Random, t: Tool):
     a, b = p.draw(r), p.draw(r)
     if a[1] == b[1]:
         return None
-    template = r.choice([q for q in t.templates if "{" + p.slot + "}" in q])
+    templates = [q for q in t.templates if "{" + p.slot + "}" in q]
+    if not templates:
+        return None
+    template = r.choice(templates)
     text = template.format(**{p.slot: f"{a[0]}{r.choice((' and ', ' and ', ' and also ', ' and for ')) if p.kind and p.kind.key != 'zhcity' else '和'}{b[0]}"})
     return text, Request("", "", False, t.name, {p.name: a[1]}), Request("", "", False, t.name, {p.name: b[1]})

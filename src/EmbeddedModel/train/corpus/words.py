@@ -4,7 +4,11 @@ Everything that a conversation must copy (names, places, codes, titles) is drawn
 letter by letter, so that the model learns to copy rather than to remember.
 """
 
+from pathlib import Path
 from random import Random
+
+# Ten thousand common English words (from SCOWL, see english.copyright), so that any ordinary word may stand anywhere.
+ENGLISH = Path(__file__).with_name("english.txt").read_text(encoding="utf-8").split()
 
 
 def split(text: str) -> list[str]:
@@ -130,8 +134,25 @@ _NU = split("a e i o u a e i o u a e i o u ai au ea ee ei ia ie io oa oo ou ue y
 _CO = split("b c ck d f g k l m n r s t x z l m n r s t ll nd ng nk nt rd rk rn sh ss st th") + [""] * 30
 
 
+def word(r: Random) -> str:
+    return r.choice(ENGLISH)
+
+
+def accented(r: Random, s: str) -> str:
+    i = r.randrange(len(s))
+    return s[:i] + {"a": "á", "e": "é", "i": "í", "o": "ö", "u": "ü", "n": "ñ", "c": "ç", "s": "š", "z": "ž", "l": "ł"}.get(s[i], s[i]) + s[i + 1:]
+
+
 def pseudo(r: Random) -> str:
-    """An invented lower-case word of one to three syllables."""
+    """An invented lower-case word: syllables, two halves of English words, or plain letters."""
+    x = r.random()
+    if x < .35:
+        a, b = r.choice(ENGLISH), r.choice(ENGLISH)
+        v = a[:r.randint(1, 5)] + b[-r.randint(1, 5):]
+        if len(v) > 2:
+            return v if x > .02 else accented(r, v)
+    elif x < .39:
+        return "".join(r.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(r.randint(3, 8)))
     n = 2 if r.random() < .6 else (3 if r.random() < .6 else 1)
     w = ""
     for _ in range(n):
@@ -140,20 +161,28 @@ def pseudo(r: Random) -> str:
 
 
 def noun(r: Random) -> str:
-    return r.choice(NOUNS) if r.random() < .8 else pseudo(r)
+    x = r.random()
+    return r.choice(NOUNS) if x < .45 else r.choice(ENGLISH) if x < .86 else pseudo(r)
 
 
 def adjective(r: Random) -> str:
-    return r.choice(ADJECTIVES) if r.random() < .85 else pseudo(r)
+    x = r.random()
+    return r.choice(ADJECTIVES) if x < .55 else r.choice(ENGLISH) if x < .9 else pseudo(r)
+
+
+def verb(r: Random) -> str:
+    x = r.random()
+    return r.choice(VERBS)[0].replace("_", " ") if x < .5 else r.choice(ENGLISH) if x < .9 else pseudo(r)
 
 
 def first(r: Random) -> str:
-    return r.choice(FIRST) if r.random() < .45 else pseudo(r).capitalize()
+    x = r.random()
+    return r.choice(FIRST) if x < .35 else pseudo(r).capitalize() if x < .8 else r.choice(ENGLISH).capitalize()
 
 
 def last(r: Random) -> str:
     x = r.random()
-    return r.choice(LAST) if x < .45 else pseudo(r).capitalize() if x < .95 else r.choice(("Mc", "O'", "Van ", "de ")) + pseudo(r).capitalize()
+    return r.choice(LAST) if x < .3 else pseudo(r).capitalize() if x < .75 else r.choice(ENGLISH).capitalize() if x < .93 else r.choice(("Mc", "O'", "Van ", "de ")) + pseudo(r).capitalize()
 
 
 def person(r: Random) -> str:
@@ -163,10 +192,14 @@ def person(r: Random) -> str:
 
 def city(r: Random) -> str:
     x = r.random()
-    if x < .4:
+    if x < .3:
         return r.choice(CITY)
-    if x < .9:
+    if x < .7:
         return pseudo(r).capitalize()
+    if x < .85:
+        return r.choice(ENGLISH).capitalize()
+    if x < .9:
+        return r.choice(ENGLISH).capitalize() + " " + r.choice((r.choice(ENGLISH), pseudo(r))).capitalize()
     return r.choice(("Port ", "New ", "San ", "Lake ", "Saint ", "El ", "North ", "Bad ")) + pseudo(r).capitalize()
 
 
@@ -178,7 +211,14 @@ def company(r: Random) -> str:
     x = r.random()
     name = pseudo(r).capitalize() if x < .6 else r.choice(LAST) if x < .8 else r.choice(ADJECTIVES).capitalize()
     if r.random() < .3:
+        name = r.choice(ENGLISH).capitalize()
+    y = r.random()
+    if y < .25:
         return name
+    if y < .4:
+        return name + r.choice((" & ", " and ", " & ")) + r.choice((pseudo(r), r.choice(ENGLISH))).capitalize()
+    if y < .55:
+        return name + " " + r.choice(ENGLISH).capitalize()
     return name + " " + (r.choice(COMPANYEND) if r.random() < .8 else r.choice(NOUNS).split("_")[0].capitalize() + "s")
 
 
@@ -194,8 +234,10 @@ LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 def code(r: Random) -> str:
     """An identifier such as AB-1234, 48213, INV-2024-17, x7f3q."""
     x = r.random()
-    if x < .25:
+    if x < .2:
         return digits(r, 3, 7)
+    if x < .3:
+        return "".join(r.choice(LETTERS + "0123456789") for _ in range(r.randint(3, 7))) + r.choice(("", "", "-" + digits(r, 1, 3)))
     if x < .5:
         return "".join(r.choice(LETTERS) for _ in range(r.randint(1, 4))) + "-" + digits(r, 2, 6)
     if x < .62:
@@ -207,6 +249,10 @@ def code(r: Random) -> str:
     if x < .9:
         return "#" + digits(r, 2, 6)
     return "".join(r.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(r.randint(4, 9)))
+
+
+def ordinal(n: int) -> str:
+    return f"{n}{'th' if 10 < n < 20 else {1: 'st', 2: 'nd', 3: 'rd'}.get(n % 10, 'th')}"
 
 
 def date(r: Random) -> str:
@@ -223,8 +269,11 @@ def date(r: Random) -> str:
         return r.choice(WEEKDAY)
     if x < .84:
         return "next " + r.choice(WEEKDAY)
-    if x < .94:
+    if x < .92:
         return r.choice(("tomorrow", "today", "tonight", "next week", "this weekend", "next month"))
+    if x < .97:
+        d, m = ordinal(r.randint(1, 31)), r.choice(MONTH)
+        return r.choice((f"{m} {d}", f"the {d} of {m}", f"{d} of {m}", f"{m} the {d}", f"the {d}"))
     return f"{r.randint(1, 31):02}/{r.randint(1, 12):02}/{r.randint(2000, 2030)}"
 
 
@@ -238,7 +287,9 @@ def time(r: Random) -> str:
         return f"{r.randint(1, 12)}{r.choice(('am', 'pm'))}"
     if x < .9:
         return f"{r.randint(1, 12)}:{r.choice(('00', '15', '30', '45'))} {r.choice(('am', 'pm', 'AM', 'PM'))}"
-    return r.choice(("noon", "midnight"))
+    if x < .93:
+        return r.choice(("noon", "midnight"))
+    return r.choice(("half past ", "quarter to ", "quarter past ", "ten to ", "twenty past ")) + r.choice("one two three four five six seven eight nine ten eleven twelve".split())
 
 
 def email(r: Random) -> str:
@@ -248,12 +299,20 @@ def email(r: Random) -> str:
         name += "." + (r.choice(LAST) if r.random() < .5 else pseudo(r)).lower()
     elif x < .55:
         name += digits(r, 1, 3)
-    domain = r.choice(DOMAINS) if r.random() < .4 else pseudo(r) + r.choice((".com", ".org", ".net", ".io", ".co", ".de"))
+    elif x < .65:
+        name = r.choice("abcdefghijklmnoprstvw") + "." + name
+    elif x < .7:
+        name += "." + r.choice("abcdefghijklmnoprstvw")
+    domain = r.choice(DOMAINS) if r.random() < .4 else (pseudo(r) if r.random() < .6 else r.choice(ENGLISH)) + r.choice((".com", ".org", ".net", ".io", ".co", ".de", ".fr", ".uk", ".eu", ".dev", ".pl", ".mx", ".ie", ".at", ".no"))
     return name + "@" + domain
 
 
 def phone(r: Random) -> str:
     x = r.random()
+    if x < .1:
+        return f"{digits(r, 3, 3)}-{r.randint(0, 9999):04}"
+    if x < .2:
+        return r.choice((f"+{digits(r, 1, 2)} {digits(r, 2, 3)} {digits(r, 6, 7)}", f"+{digits(r, 2, 3)} {r.randint(1, 9)} {digits(r, 3, 3)} {r.randint(0, 9999):04}", f"0{digits(r, 2, 3)} {digits(r, 3, 3)} {r.randint(0, 9999):04}", f"+{digits(r, 2, 2)} {r.randint(1, 99)} {digits(r, 4, 4)} {r.randint(0, 9999):04}"))
     if x < .4:
         return f"{digits(r, 3, 3)}-{digits(r, 4, 4)}" if r.random() < .5 else f"{digits(r, 3, 3)}-{digits(r, 3, 3)}-{digits(r, 4, 4)}"
     if x < .7:
@@ -262,12 +321,14 @@ def phone(r: Random) -> str:
 
 
 def address(r: Random) -> str:
-    street = r.choice(STREET) if r.random() < .5 else pseudo(r).capitalize()
-    return f"{r.randint(1, 320)} {street} {r.choice(STREETKIND)}"
+    street = r.choice(STREET) if r.random() < .35 else pseudo(r).capitalize() if r.random() < .5 else r.choice(ENGLISH).capitalize()
+    return f"{r.randint(1, 399)} {street} {r.choice(STREETKIND) if r.random() < .6 else r.choice(ENGLISH).capitalize()}"
 
 
 def url(r: Random) -> str:
     host = (noun(r).replace("_", "") if r.random() < .5 else pseudo(r)) + r.choice((".com", ".org", ".net", ".io"))
+    if r.random() < .2:
+        host = r.choice(ENGLISH) + "." + r.choice(("io", "net", "org", "fr", "de", "co", "eu", "dev", "uk"))
     return r.choice(("https://", "http://", "https://www.", "")) + host + r.choice(("", "/" + pseudo(r), "/" + noun(r) + "/" + digits(r, 1, 4)))
 
 
@@ -301,6 +362,80 @@ def phrase(r: Random) -> str:
         p = f"{r.choice(TOPICS)} {r.randint(2, 2030)}"
     y = r.random()
     return p if y < .5 else p[:1].upper() + p[1:] if y < .75 else p.title().replace("'S", "'s")
+
+
+def name_of_work(r: Random) -> str:
+    """As books and films are called: The Salt Garden, House of Rain."""
+    a, b = (spaced(noun(r)).title() if r.random() < .8 else pseudo(r).capitalize() for _ in range(2))
+    return r.choice((f"The {a}", f"The {adjective(r).title()} {a}", f"{a} of {b}", f"{a} and {b}", f"A {a} of {b}", f"The {a}'s {b}", f"{adjective(r).title()} {plural(a)}", f"{plural(a)} from {city(r)}", f"The {a} in the {b}", f"My {adjective(r).title()} {a}"))
+
+
+def slug(r: Random) -> str:
+    """A short technical name: tide-clock, auth_2, main-db."""
+    a, b = (noun(r).replace("_", "") if r.random() < .6 else pseudo(r) for _ in range(2))
+    return r.choice((f"{a}-{b}", f"{a}-{b}", f"{a}_{b}", a, f"{a}{r.randint(1, 99)}", f"{a}-{r.randint(1, 30)}", f"{a}.{b}", f"{b}-{a}-{r.randint(1, 9)}"))
+
+
+def ip(r: Random) -> str:
+    return ".".join(str(r.randint(1, 254)) for _ in range(4))
+
+
+NATION_END = "ese ian ish i an".split()
+
+
+def nationality(r: Random) -> str:
+    return r.choice("French German Spanish Italian Greek Polish Swedish Danish Irish Dutch Turkish Egyptian Kenyan Indian Chinese Japanese Thai Canadian Mexican Brazilian".split()) if r.random() < .5 else pseudo(r).capitalize() + r.choice(NATION_END)
+
+
+# Ordinary words that no template needs: they stand for the unknown words of real requests.
+STRAY = split("""
+honestly actually perhaps maybe somehow again simply truly rather quite almost already lately usually apparently hopefully finally suddenly soon later
+afterwards meanwhile anyway besides though although because since until while whether unless despite without within across behind beneath beyond along
+folks buddy mate dear pal friend everyone somebody nobody anybody guys team boss love crazy lovely horrible awful brilliant silly strange funny weird
+amazing terrible beautiful hungry thirsty tired bored busy late early ready sure certain afraid glad sorry proud curious grateful worried upset
+think guess suppose believe hear wonder hope wish mean feel seem appear happen turn keep let try use take bring hold leave stay wait look sound
+quick short tiny huge great good bad better best worse nice fine clear exact right wrong true real whole full empty next last other another same such
+thing stuff bit lot kind sort way place side part end start point moment minute while day week morning evening night noon matter case deal fact
+grandma cousin neighbour kitchen garden street window coffee breakfast weather rain snow sun wind sea river mountain forest bird fish tree
+""")
+
+
+def aside(r: Random) -> str:
+    """Some words that have nothing to do with the request."""
+    return " ".join(stray(r) for _ in range(r.randint(1, 6)))
+
+
+def stray(r: Random) -> str:
+    x = r.random()
+    return r.choice(ENGLISH) if x < .55 else r.choice(STRAY) if x < .9 else pseudo(r)
+
+
+KEEP = set("json { } [ ] plus minus not no without difference sum subtract add left".split())
+
+
+def fuzz(r: Random, template: str, rate: float = .15, chance: float = .3, soft: bool = False) -> str:
+    """The template with some of its words replaced, left out or joined by others; {slots} and what carries the sense stay. `soft`: only joined."""
+    if r.random() > chance or "\n" in template:
+        return template
+    out = []
+    for t in template.split(" "):
+        x = r.random()
+        if "{" in t or t.lower().strip(".,:?!") in KEEP or not t[:1].isalpha():
+            out.append(t)
+        elif soft:
+            out += [t, stray(r)] if x < rate * .5 and t[-1] not in ".,:?!" else [t]
+        elif x < rate * .5:
+            s = stray(r)
+            out.append(s.capitalize() if t[:1].isupper() else s)
+            if t[-1] in ".,:?!":
+                out[-1] += t[-1]
+        elif x < rate * .75:
+            out += [t, stray(r)] if t[-1] not in ".,:?!" else [stray(r), t]
+        elif x < rate:
+            continue
+        else:
+            out.append(t)
+    return " ".join(out) or template
 
 
 def sentence(r: Random) -> str:
