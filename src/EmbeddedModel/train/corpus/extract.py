@@ -145,7 +145,7 @@ def extraction(r: Random, system: list | None = None) -> list:
         text = join(r, parts)
     chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
     missing = []
-    if r.random() < .12:
+    if r.random() < .05:
         f = draw(r, set())
         if f[0] not in seen:
             missing = [f]
@@ -168,7 +168,9 @@ def extraction(r: Random, system: list | None = None) -> list:
         empty = r.choice(('""', "null", '"..."'))
         j = "{" + ", ".join(f'"{k}": {empty}' for k in names) + "}"
         return [("user", w.fuzz(r, r.choice(TEMPLATED)).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
-    return [("user", w.fuzz(r, r.choice(ASK), .3, .5).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+    if r.random() < .5:
+        return [("user", composed(r).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+    return [("user", w.fuzz(r, r.choice(ASK), .3, .4).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
 
 
 SUBJECTS = "{p}|{p}|The {j} {p}|Our {j} {p}|My {n}|The {n}|A {a} {n}|We|I|The {a} {n}|Somebody|Our {n}|They".split("|")
@@ -228,6 +230,71 @@ Guest {person} wants {food} at {time}.
 {animal} found in {city}! Call {phone}.
 Mr {person} from {country} booked the {room} for {date}.
 Score of {person}: {rating} points, rank {quantity}.
+Yours sincerely, {person}, {job} at {company}
+Dear Madam, the {product} you sold me on {date} is broken. Best, {person}
+Dear Mr {person}, we confirm {code} for {date}. {company}
+Good morning, I am {person} and I would like the {colour} {product} for {amount} euros.
+{person} left {city} at {time} with {quantity} bags.
+Package {code} from {company} goes to {city}, to {person}.
+Shipment {code} was taken from {city} to {country}.
+The winner is {person} with {rating} points, from {city}.
+A {product} of {weight} kg was found by the {job} {person}.
+My {animal} ran away near {address}, call {phone} please, {person}.
+The neighbour {person} plays until {time}.
+Sold to {person}: one {product}, {amount} dollars.
+{person} will give a talk about {product} in {city} on {date} at {time}.
+We moved! {company}, {address}, {city}, phone {phone}.
+New address of {person}: {address}, {city}.
+Bus {code} to {city} at {time}, platform {quantity}.
+Gate {quantity}, flight {code}, boarding {time}, to {city}.
+The {job} of {company}, {person}, lives at {address}.
+{company} is looking for a {job}; write to {email} before {date}.
+Room {quantity} wants {food} at {time}.
+{food} for room {quantity}, please.
+Your {food} is ready, {person}. That is {amount} euros.
+Bill {code} of {date}: {amount} dollars, payable to {company}.
+{company} asks {amount} euros for invoice {code}, due {date}.
+Username {email}, born {date}, living in {city}, {country}.
+Born in {city} in {year}, {person} became a {job}.
+She comes from {city}, works for {company} and is {age}.
+He turned {age} on {date}; his name is {person}.
+Lost in {city}: {animal}, {colour}. Reward {amount}. {phone}
+Found: {product}. Ask {person}, {phone}.
+The patient {person}, {age} years, {weight} kg, came at {time}.
+Doctor {person} sees you on {date}, {time}, {address}.
+The auction for the {product} ended at {amount} dollars, sold to {person} of {city}.
+The {colour} {product} went to {person} for {amount}.
+Race result: {person}, {country}, {rating} points.
+Bring the {product} to {address} at {time}, says {person}.
+Meeting: {date}, {time}, {address}. Bring your {product}.
+The {title} starts at {time} in {city}.
+{person} wrote "{title}" in {year}.
+Suite {code} for {person} from {date}.
+Stay: {person}, {quantity} nights, arriving {date}.
+The {job} can be reached at {phone} or {email}.
+{person} can be reached by {email}.
+Ask for {person}: {phone}.
+{person}, tel. {phone}, wants {quantity} of the {colour} {product}.
+Ticket {code} by {person}: {product} does not start.
+Opened by {email} on {date}: the {product} is {colour}.
+Order number {code}. Buyer {person}. Item {product}. Price {amount}.
+serial {code}, product {product}, bought {date}
+({code}) {person} {date}
+plate {code}, colour {colour}, parked {address}
+{person} of {company} bought our {product} in {year} and paid {amount}.
+The flat in {address}, {city}, costs {amount} a month.
+It costs {amount}, says {company}.
+Version {version} is out, writes {person} of {company}.
+After {quantity} days my {product} broke. {person}
+After {year} the {job} moved to {city}.
+Attention {job}s: {company} pays {amount}.
+Greetings from {person} and the {animal}!
+{person} is {age} and has a {animal} and a {colour} {product}.
+To {person}, {address}, {city}
+From: {email} Subject: {title} Date: {date}
+Caller {person}, {company}, wants a call back at {time} on {phone}.
+{person} rang at {time} and asked for {product}.
+Tell the {job} that the {product} arrives {date}.
 """.strip().split("\n")
 
 
@@ -312,6 +379,32 @@ def join(r: Random, parts: list[str]) -> str:
             out += " "
         out += p
     return out
+
+
+LEAD = ("Extract|Give me|Find|Pick|List|Write down|Get|Tell me|Show|Take|Collect|Note|Identify|Search for|Determine|Return|Report|Read off|Fetch|Send me|I want|I need|I'd like|We need|Could I have|Can I get|May I have|Please find|Please give me|Please extract|Select|Copy|Hand over|Look for|Grab|Filter out|Let me have|Deliver|Gather|Detect|Spot|Name|State|Provide|Output|Print|Draw|Choose|Sort out|Figure out|Discover"
+        "|Your job is to find|Would you get|Could you find|Can you tell me|I am after|I am interested in|All I need is|What I need is|Only|Just").split("|")
+WHERE = ["", "", "", "", " from this", " from the text", " of the following", " in the message", " out of this", " below", " found here", " given here", " mentioned there", " of it", " out of the text", " from this note", " from the mail", " in it", " that you see", " you find", " that it names", " from that", " of this text", " contained in this"]
+THEN = ["", "", "", " and {v} them", " and {v} it", " and {v} everything", " and {v} them {m}", " and {v} it {m}", ", then {v} them", " and {v} all of it {m}", " and {v} the result", " and {v} that {m}", ", {v} them {m}"]
+ADVERB = "to me|for me|down|back|up|neatly|quickly|over|out|here|again|in order|to us|together".split("|")
+FORM = [" as JSON", " as JSON", " in JSON", " as a JSON object", " as one JSON object", ", as one JSON object", ", JSON please", " JSON", " in JSON format", ", JSON only", " as json", ", in JSON", " as single JSON", ", as JSON", " (JSON)", " into JSON", " using JSON", ", all in JSON", " in a JSON object", " as valid JSON", " - JSON", ". JSON please", ". Use JSON", ". Answer in JSON", ". Answer with JSON"]
+QUESTION = "Which {f} does it give{w}|Which {f} are mentioned{w}|What {f} do you see{w}|What are {f}{w}|What is said about {f}{w}|Which {f} can you find{w}|What does it say about {f}{w}|Do you see {f}{w}|Where are {f}{w}|Which {f} does the text have{w}|What {f} are there{w}".split("|")
+AROUND = ("{a}: {t}|{a}:\n{t}|{a}.\n\n{t}|{a}. {t}|{a}\n{t}|{t}\n\n{a}.|{t}\n{a}|{t} {a}.|\"{t}\" - {a}|\"{t}\"\n{a}|{a}: \"{t}\"|Text: {t}\n{a}|{a}.\nText: {t}|Note: {t} {a}.|Here is something: {t} {a}.|Message: {t}\n\n{a}.|{a}, please.\n{t}|{t}\n\n{a} please|Look at this: {t} {a}.|Given is: {t} {a}|A mail came: {t}\n{a}.|{a}. Mail: {t}|{a}.\nNote:\n{t}|This came in: {t}\n\n{a}").split("|")
+
+
+def composed(r: Random) -> str:
+    """A request put together from its parts: who wants which fields, from where, in which form, before or after the text."""
+    x = r.random()
+    if x < .75:
+        ask = r.choice(LEAD) + " {f}" + r.choice(WHERE) + r.choice(THEN).format(v=w.verb(r) if r.random() < .4 else r.choice("give write put send show return bring print list pass".split()), m=r.choice(ADVERB)) + r.choice(FORM)
+    elif x < .88:
+        ask = r.choice(QUESTION).replace("{w}", r.choice(WHERE)) + "?" + r.choice((" JSON please", " Answer in JSON", " Give JSON", " JSON", " In JSON please", " Reply in JSON", " Write JSON", " As JSON"))
+    else:
+        ask = r.choice(("JSON with {f}", "json: {f}", "JSON of {f}", "A JSON object with {f}", "One JSON object with {f}", "JSON object, keys {f}", "json, fields {f}", "JSON keys: {f}", "{f} as JSON", "{f}, JSON", "I want JSON that has {f}", "JSON ({f})", "the JSON for {f}", "JSON holding {f} please"))
+    if r.random() < .15:
+        ask = w.aside(r) + " " + ask
+    if r.random() < .15:
+        ask = ask[:1].lower() + ask[1:]
+    return r.choice(AROUND).replace("{a}", ask)
 
 
 LOWERABLE = set("He She They It The We You Its His Her Their There At On In For Since From Based Born Aged Scheduled".split())

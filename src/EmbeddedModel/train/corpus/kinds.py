@@ -92,7 +92,7 @@ def listed(f, low=2, high=4):
 
 
 KINDS = {k.key: k for k in [
-    Kind("city", "city location town place destination city_name destination_city area region venue_city target_city", "string",
+    Kind("city", "city location town place destination city_name station harbour airport district port resort venue branch near base destination_city area region venue_city target_city", "string",
          "Name of the city|The city|City to use|Where, as a city name|Location, e.g. a city|The place", same(w.city),
          "in {v}|for {v}|in {v}|at {v}|in the city of {v}|near {v}|around {v}|located in {v}", weight=3),
     Kind("country", "country country_name nation market destination_country", "string", "Name of the country|The country|Country to use",
@@ -158,7 +158,7 @@ KINDS = {k.key: k for k in [
     Kind("topic", "topic subject theme category field about", "string", "The topic|Subject|What it is about", same(lambda r: r.choice(w.TOPICS) if r.random() < .6 else w.spaced(w.noun(r))),
          "about {v}|on {v}|on the topic of {v}|regarding {v}|concerning {v}|related to {v}", weight=2),
     Kind("url", "url link website address page_url source_url", "string", "Web address|URL|Link to the page", same(w.url), "at {v}|from {v}|for {v}|{v}|of {v}|located at {v}"),
-    Kind("path", "path file filename file_path file_name document source_file", "string", "Path of the file|File name|The file", same(w.path), "{v}|from {v}|at {v}|in {v}|of {v}|stored in {v}", weight=2),
+    Kind("path", "path file filename file_path file_name document source_file video image audio photo picture recording attachment script", "string", "Path of the file|File name|The file", same(w.path), "{v}|from {v}|at {v}|in {v}|of {v}|stored in {v}", weight=2),
     Kind("folder", "folder directory destination_folder target target_folder album playlist", "string", "Folder|Where to put it|Target folder", same(lambda r: r.choice((w.noun(r), w.pseudo(r), w.noun(r).capitalize()))),
          "in the folder {v}|into {v}|to the folder {v}|to {v}|in {v}|under {v}"),
     Kind("company", "company company_name vendor supplier organization employer airline brand store", "string", "Name of the company|The company|Company", same(w.company),

@@ -123,7 +123,14 @@ def flag_param(r: Random, bare: bool) -> Flag:
     name = r.choice(names.split())
     p = Flag(name, None, False, type_schema(r, "boolean", None if bare else describe(r, description, name)), [])
     p.when_true, p.when_false = true.split("|"), false.split("|")
-    if r.random() < .3:
+    if r.random() < .35:
+        word = w.adjective(r) if r.random() < .5 else w.word(r)
+        p.name = r.choice((word, word, word, f"is_{word}", f"make_{word}"))
+        n = w.spaced(p.name)
+        p.schema = type_schema(r, "boolean", None if bare else describe(r, r.choice((f"Whether it is {word}", f"{word.capitalize()} or not", f"True when {word}", f"Should it be {word}", f"Make it {word}", f"Whether to do it {word}")), p.name))
+        p.when_true = [word, f"and {word}", f"make it {word}", f"and do it {word}", f"and it is {word}", f"{word} please", f"and {n}: yes", f"with {n} set to true", f"and it should be {word}", f"and it must be {word}", f"this is {word}", f"as it is {word}", f"because it is {word}", f"and have it {word}", f"{n} = true", f"and yes, {word}"]
+        p.when_false = [f"not {word}", f"but not {word}", f"and {n}: no", f"with {n} set to false", f"and it should not be {word}", f"it is not {word}", f"{n} = false", f"and not {word}", f"without being {word}", f"no {word}"]
+    elif r.random() < .35:
         base = w.noun(r)
         p.name = r.choice(("include_", "with_", "add_", "has_", "use_")) + base
         p.schema = type_schema(r, "boolean", None if bare else describe(r, f"Whether to include the {w.spaced(base)}", p.name))
@@ -248,7 +255,7 @@ def composed(r: Random, like: Tool | None = None) -> Tool:
     if r.random() < .3:
         verbs = [w.word(r) if r.random() < .8 else w.pseudo(r)]
     if like is not None and like.verbs is not None:
-        if r.random() < .5:
+        if r.random() < .25:
             obj = like.object
             for _ in range(20):
                 if not set(verbs) & set(like.verbs):
@@ -371,6 +378,10 @@ def lower_first(s: str) -> str:
     return s if s[:2].isupper() or s[:2] in ("I ", "I'") else s[:1].lower() + s[1:]
 
 
+PLAIN = set("person recipient email phone date time url ip path weekday month year address".split())  # kinds whose values show what they are
+PREMOD = set("colour language nationality genre food topic slug product animal job room company city weekday month version code country".split())
+
+
 class Request:
     """What is asked: clauses to be framed, sentences that follow, and the call that answers it."""
 
@@ -401,7 +412,7 @@ def say(r: Random, p: Param, quoted: bool, alone: bool = False) -> tuple[str, ob
 
 
 BEFORE = "The {n} is {v}.|{N}: {v}.|My {n} is {v}.|It is about {n} {v}.|We have {n} {v}.|I have the {n} {v}.|Take {v} as the {n}.|The {n} will be {v}.|I chose {v} as the {n}.|{v} is the {n}.|Here is the {n}: {v}.".split("|")
-OBJECT = ("I need {a} {x}|I'd like {a} {x}|We want {a} {x}|{O} {x}|{O} {x} please|{o} {x}|{o}: {x}|Can I have {a} {x}?|Could I get {a} {x}?|I want {a} {x}|We need {a} {x}|Is there {a} {x}?|Any {p} {x}?|Time for {a} {x}|There should be {a} {x}|How about {a} {x}?|I would love {a} {x}|Now for the {o} {x}|The {o} {x}, please|It's about the {o} {x}"
+OBJECT = ("When do the {p} {s} {x}?|Who are some {p} {x}?|How is the {o} {x}?|What are the {p} {x}?|Which {p} are {s} {x}?|Where are the {p} {x}?|How {s} is the {o} {x}?|Is the {o} {s} {x}?|Are there any {p} {x}?|Is it {s}? What about the {o} {x}?|What does the {o} {s} {x}?|At what {s} is the {o} {x}?|Where can I {s} {a} {x}?|Show {p} {x}|{p} {x}|What is the {o} {x}?|What's the {o} {x}?|I wonder about the {o} {x}|I am out of {o} {x}|I'm {s} and need {a} {x}|Somebody {s} my {o} {x}|My {o} is {s} {x}|My {o} was {s} {x}|{s} {o} {x}|The {o} looks {s} {x}|Who can {s} {a} {x}?|Which {o} {x}?|I need {a} {x}|I'd like {a} {x}|We want {a} {x}|{O} {x}|{O} {x} please|{o} {x}|{o}: {x}|Can I have {a} {x}?|Could I get {a} {x}?|I want {a} {x}|We need {a} {x}|Is there {a} {x}?|Any {p} {x}?|Time for {a} {x}|There should be {a} {x}|How about {a} {x}?|I would love {a} {x}|Now for the {o} {x}|The {o} {x}, please|It's about the {o} {x}"
           "|My {o} {x}, can you do something?|We're looking for {a} {x}|It is time for the {o} {x}|The {o} {x} needs your attention|Please deal with the {o} {x}|I'm after {a} {x}|Do the {o} {x}|Do something about the {o} {x}|Take care of the {o} {x}|What about the {o} {x}?").split("|")
 
 
@@ -427,7 +438,7 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
     for p in chosen:
         if p is key:
             continue
-        words, value, ph = say(r, p, quoted, sum(q.schema["type"] == p.schema["type"] for q in t.params) == 1 and not isinstance(p, Flag))
+        words, value, ph = say(r, p, quoted, not isinstance(p, Flag) and sum(q.schema["type"] == p.schema["type"] and (q.kind is None or q.kind.key not in PLAIN) for q in t.params) == 1)
         values[p.name] = value
         n = w.spaced(p.name)
         if not listing and not quoted and not before and not isinstance(p, Flag) and r.random() < .06:
@@ -457,12 +468,15 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
         o = w.spaced(t.object)
         parts = phrases + last
         if only and r.random() < .22:
-            clause = w.fuzz(r, r.choice(OBJECT), .2, .3).format(a=w.article(o), o=o, O=o.capitalize(), p=w.plural(o), x=joined(r, parts) if parts else "now")
+            if " " in o and r.random() < .4:
+                o = r.choice(o.split(" "))
+            clause = w.fuzz(r, r.choice(OBJECT), .2, .3).format(s=w.stray(r), a=w.article(o), o=o, O=o.capitalize(), p=w.plural(o), x=joined(r, parts) if parts else "now")
             arguments = {p.name: values[p.name] for p in t.params if p.name in values}
             return Request(clause, "".join(after), False, t.name, arguments, before)
         obj = r.choice((w.article(o), w.article(o), "the " + o, "the " + o, "my " + o, o, "a new " + o, "this " + o, "our " + o, w.plural(o)))
         verb = r.choice(t.verbs) if r.random() < .45 else t.verbs[0]
         clause, framed = f"{verb} {obj}", True
+        alone_verb = only and " " not in verb
         if " " in o and only and r.random() < .25:
             o = r.choice(o.split(" "))
             obj = f"{obj.split(' ')[0]} {o}" if obj.split(" ")[0] in ("a", "an", "the", "my", "this", "our") else o
@@ -475,8 +489,31 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
                 parts = parts[:i] + parts[i + 1:]
                 clause = f"{verb} {r.choice(('the next ', 'the first ', '', '', 'the top ', 'another ', 'the last '))}{v} {w.plural(o)}"
         x = r.random()
+        front = [p for p in chosen if p.name in values and isinstance(values[p.name], str) and not p.free and not isinstance(p, Flag) and (p.kind is None or p.kind.key in PREMOD or p.kind.key == p.name)]
+        if front and r.random() < .25 and number is None:
+            p = r.choice(front)
+            v = values[p.name]
+            rest = [ph for ph in parts if v not in ph]
+            if len(rest) == len(parts) - 1 and " " not in v.strip():
+                parts = rest
+                mod = r.choice((v, v, f"{v} {w.spaced(p.name)}", f"{w.spaced(p.name)} {v}")) if r.random() < .4 else v
+                obj = r.choice((w.article(f"{mod} {o}"), f"the {mod} {o}", f"{mod} {o}", f"{mod} {w.plural(o)}", f"my {mod} {o}", f"the {o} of the {mod}", f"the {o} on the {mod}", f"the {o} in the {mod}"))
+                clause = f"{verb} {obj}"
+                o = f"{mod} {o}"
+        if x > .9 and not quoted and parts and number is None:
+            det = r.choice(("my ", "the ", "our ", "", "a "))
+            clause = f"{r.choice(('put', 'add', 'enter', 'write', 'note', 'place', 'have', verb))} {joined(r, parts)} {r.choice(('on', 'in', 'into', 'to', 'for', 'at', 'under'))} {det}{o}"
+            parts = []
+        elif x > .84 and alone_verb and not quoted and t.object not in verb:
+            head = next((p for p in chosen if p.name in values and isinstance(values[p.name], str) and not isinstance(p, Flag)), None)
+            if head is not None:
+                v = values[head.name]
+                rest = [ph for ph in parts if v not in ph]
+                if len(rest) == len(parts) - 1:
+                    v = quote(r, v) if head.free else v
+                    clause, parts = f"{verb} {r.choice(('', '', 'the ', 'my ', w.spaced(head.name) + ' ', 'this ' + w.spaced(head.name) + ' '))}{v}", rest
         person = next((p for p in chosen if p.name in values and p.kind is not None and p.kind.key in ("person", "recipient", "company", "username", "slug", "code", "path", "room", "title", "work")), None)
-        if person is not None and x < .22 and not quoted:
+        if person is not None and x < .22 and not quoted and any(str(values[person.name]) in ph for ph in parts):
             v = str(values[person.name])
             rest = [ph for ph in parts if v not in ph]
             if len(rest) == len(parts) - 1:
@@ -486,7 +523,7 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
                     clause = r.choice(("{p} needs {a} {x}", "{p} wants {a} {x}", "{p} would like to {v} {o} {x}", "{p} asked for {a} {x}", "{p} wants to {v} {o} {x}", "{p} is looking for {a} {x}", "{p} has to {v} {o} {x}", "{p} should get {a} {x}", "I want {p} to have {a} {x}",
                                        "{p} wishes to {v} {o} {x}, please arrange it", "{p} needs to {v} {o} {x}, do it", "{p} would love {a} {x}", "Let {p} {v} {o} {x}", "{p} and {a}: {v} it {x}", "Give {p} {a} {x}", "{p} called about {o}, please {v} it {x}")).format(p=v, a=w.article(o), o=obj, v=verb, x=tail)
                 else:
-                    clause = r.choice(("The {n} {p} is {s}, {v} the {o} {x}", "{p} is {s}, please {v} {o} {x}", "My {n} {p} needs {a} {x}", "The {n} {p} needs {a} {x}", "I have {p} here, {v} the {o} {x}", "{p} has to be {s}, {v} {o} {x}", "This {n} {p} is {s} {s2}. {V} the {o} {x}",
+                    clause = r.choice(("The {p} is {s}, {v} the {o} {x}", "The {p} is full of {s}, have the {o} {v} it {x}", "{p} has too many {s}s, {v} the {o} {x}", "Is {p} {s} {s2}? {V} the {o} {x}", "{p} looks {s}. {V} the {o} {x}", "I thought about {p}. {V} the {o} {x}", "{p} again! {V} the {o} {x}", "It is {p} that needs the {o} {x}", "Do you know {p}? {V} the {o} {x}", "The {n} {p} is {s}, {v} the {o} {x}", "{p} is {s}, please {v} {o} {x}", "My {n} {p} needs {a} {x}", "The {n} {p} needs {a} {x}", "I have {p} here, {v} the {o} {x}", "{p} has to be {s}, {v} {o} {x}", "This {n} {p} is {s} {s2}. {V} the {o} {x}",
                                        "For {p}, {v} {a} {x}", "{p}: {v} {o} {x}", "About {p}: {v} {o} {x}", "The {n} {p} is driving me {s}, {v} the {o} {x}", "Look at {p} and {v} {o} {x}", "{p} and its {o}: {v} it {x}")).format(
                         n=n, p=v if not person.free else quote(r, v), a=w.article(o), o=o, v=verb, V=verb.capitalize(), x=tail, s=w.stray(r), s2=w.stray(r))
                 framed = False
@@ -518,7 +555,7 @@ def joined(r: Random, phrases: list[str]) -> str:
     return out
 
 
-QUESTIONS = ("What is the {a} of {e} {v}?|What's the {a} of {e} {v}?|What is the {a} for {e} {v}?|What's the {a} of {v}?|What is the {a} of {v}?|Tell me the {a} of {e} {v}|Show me the {a} of {e} {v}|Show the {a} for {v}|Give me the {a} for {e} {v}|{a} of {v}|{e} {v} {a}"
+QUESTIONS = ("Give me the {v} {a}|The {v} {e} {a}|What's the {v} {a}?|I want the {v} {e} {a}|Is {v} {s}? What is the {a}?|How about {v}? I need the {a}|{v}: {a}?|Tell me about the {a} in {v}|How is the {a} at {v}?|How's the {a} in {v}?|What {a} is there in {v}?|When is the {a} at {v}?|At what {s} is the {a} of {v}?|What does the {a} of {v} look like?|I am going to {v}, what is the {a}?|I'm at {v}, what's the {a}?|{a} {v}|{a} for {v}?|{v} {a} please|Is the {a} of {v} {s}?|How bad is the {a} of {v}?|How {s} is the {a} in {v}?|How did {e} {v} do, what is the {a}?|Is the {a} in {v} okay for {s}?|Do you have the {a} of {v}?|What is the {a} of {e} {v}?|What's the {a} of {e} {v}?|What is the {a} for {e} {v}?|What's the {a} of {v}?|What is the {a} of {v}?|Tell me the {a} of {e} {v}|Show me the {a} of {e} {v}|Show the {a} for {v}|Give me the {a} for {e} {v}|{a} of {v}|{e} {v} {a}"
              "|I want to know the {a} of {e} {v}|I need the {a} of {v}|Do you know the {a} of {e} {v}?|Check the {a} of {e} {v}|Could you check {a} for {v}?|Look up the {a} of {e} {v}|How about the {a} of {e} {v}?|Can you tell me the {a} of {e} {v}?|Find the {a} for {e} {v}"
              "|For {e} {v}, what is the {a}?|And the {a} of {e} {v}?|Which {a} does {e} {v} have?|I'd like to see the {a} of {v}|Let me know the {a} for {e} {v}|Any idea of the {a} of {v}?|what {a} has the {e} {v}|Find out the {a} of the {e} {v}|The {a} of the {e} {v}, please").split("|")
 
@@ -532,7 +569,7 @@ def gerund(v: str) -> str:
 
 
 def question(r: Random, t: Tool, v: str):
-    return w.fuzz(r, r.choice(QUESTIONS), .12, .3).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v), False
+    return w.fuzz(r, r.choice(QUESTIONS), .12, .3).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v, s=w.stray(r)), False
 
 
 def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
@@ -757,10 +794,10 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
             if r.random() < .5 or _ + 1 < budget:
                 (raw1, t1), (raw2, t2) = result(r), result(r)
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
-        elif x < .87:
+        elif x < .82:
             for _ in range(20):
-                t = any_tool(r, r.choice(tools) if r.random() < .5 else None)
-                if not any(rivals(t, o) or close(t, o) for o in tools):
+                t = any_tool(r, r.choice(tools) if r.random() < .3 else None)
+                if not any(rivals(t, o) or close(t, o) or shares(t, o) for o in tools):
                     break
             else:
                 continue
@@ -782,6 +819,12 @@ def close(a: Tool, b: Tool) -> bool:
     return bool((words_of(a) & words_of(b)) - GLUE)
 
 
+def shares(a: Tool, b: Tool) -> bool:
+    """Whether the objects (or the verbs, where these alone may stand for a function) have a word in common."""
+    oa, ob = set((a.object or "").split("_")) - {""}, set((b.object or "").split("_")) - {""}
+    return bool(oa & ob) or bool(a.verbs and b.verbs and set(a.verbs) & set(b.verbs)) or bool(oa & words_of(b)) or bool(ob & words_of(a))
+
+
 GLUE = set("a an the of to in for get set find create check list show from with and or by into is make send add new current look up it".split())
 
 
@@ -796,7 +839,7 @@ def alone(t: Tool, tools: list[Tool]) -> bool:
     if not t.object:
         return False
     words = set(t.object.split("_"))
-    return not any(words & words_of(o) for o in tools if o is not t)
+    return not any(words & words_of(o) or o.verbs and set(o.verbs) & set(t.verbs) or o.object and set(o.object.split("_")) & words_of(t) for o in tools if o is not t)
 
 
 def two_values(r: Random, t: Tool):
