@@ -16,7 +16,14 @@ internal static class SchedulerBenchmark
 
     private static readonly ModelGeometry Geometry = new()
     {
-        HiddenSize = 896, LayerCount = 24, HeadCount = 14, KvHeadCount = 2, HeadDim = 64, IntermediateSize = 4864, VocabularySize = 151936, RmsNormEpsilon = 1e-6f,
+        HiddenSize = 896,
+        LayerCount = 24,
+        HeadCount = 14,
+        KvHeadCount = 2,
+        HeadDim = 64,
+        IntermediateSize = 4864,
+        VocabularySize = 151936,
+        RmsNormEpsilon = 1e-6f,
     };
 
     public static int Run(string[] args)

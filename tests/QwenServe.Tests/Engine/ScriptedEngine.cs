@@ -10,7 +10,14 @@ internal sealed class ScriptedEngine : IDisposable
     /// <summary>One float of keys and one of values a token: 8 bytes.</summary>
     public static readonly ModelGeometry Geometry = new()
     {
-        HiddenSize = 1, LayerCount = 1, HeadCount = 1, KvHeadCount = 1, HeadDim = 1, IntermediateSize = 1, VocabularySize = ScriptedModel.Vocabulary, RmsNormEpsilon = 1e-6f,
+        HiddenSize = 1,
+        LayerCount = 1,
+        HeadCount = 1,
+        KvHeadCount = 1,
+        HeadDim = 1,
+        IntermediateSize = 1,
+        VocabularySize = ScriptedModel.Vocabulary,
+        RmsNormEpsilon = 1e-6f,
     };
 
     private long _ids;
