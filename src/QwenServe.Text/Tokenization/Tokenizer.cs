@@ -73,7 +73,7 @@ public sealed class Tokenizer
         return Encode(prompt.Text, prompt.FromConversation);
     }
 
-    /// <summary>As <see cref="Encode(string)"/>, into the caller's buffer; allocates nothing.</summary>
+    /// <summary>As <see cref="Encode(string)"/>, into the caller's buffer; memory on the way comes from shared pools.</summary>
     /// <returns>Ids appended.</returns>
     public int Encode(ReadOnlySpan<char> text, IBufferWriter<int> output)
     {
