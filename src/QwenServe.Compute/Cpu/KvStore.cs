@@ -22,7 +22,7 @@ internal sealed unsafe class KvStore : IDisposable
         _layers = geometry.LayerCount;
         _headBytes = (long)blockSize * HeadDim * type.Size();
         BlockBytes = 2 * geometry.KvHeadCount * _headBytes;
-        _data = new NativeBuffer(BlockBytes * blocks * _layers);
+        _data = new NativeBuffer(BlockBytes * blocks * _layers, streamed: true);
     }
 
     public int BlockSize { get; }

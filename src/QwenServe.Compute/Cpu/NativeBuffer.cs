@@ -3,8 +3,8 @@ using System.Runtime.InteropServices;
 namespace QwenServe.Compute.Cpu;
 
 /// <summary>
-/// Zeroed memory outside the managed heap. Large buffers start on a 2 MiB border and ask the system for huge pages, which a
-/// kernel that streams gigabytes a token feels; pages are taken when first written.
+/// Zeroed memory outside the managed heap; pages are taken when first written. What is streamed by the gigabyte asks the system for
+/// huge pages; what is touched here and there does not, because it would take 2 MiB for each place.
 /// </summary>
 internal sealed unsafe class NativeBuffer : IDisposable
 {
@@ -12,10 +12,10 @@ internal sealed unsafe class NativeBuffer : IDisposable
     private const int AdviceHugePage = 14;
     private void* _allocation;
 
-    public NativeBuffer(long bytes)
+    public NativeBuffer(long bytes, bool streamed = false)
     {
         Bytes = bytes;
-        nuint alignment = bytes >= 4 * (long)HugePage ? HugePage : 64;
+        nuint alignment = streamed && bytes >= (long)HugePage ? HugePage : 64;
         _allocation = NativeMemory.AllocZeroed((nuint)Math.Max(bytes, 1) + alignment);
         Pointer = (byte*)(((nuint)_allocation + alignment - 1) / alignment * alignment);
         if (alignment == HugePage && OperatingSystem.IsLinux()) _ = Madvise(Pointer, (nuint)bytes, AdviceHugePage);

@@ -59,7 +59,7 @@ internal sealed unsafe class WeightArena
     {
         private int _shares;
 
-        public NativeBuffer Buffer { get; } = new(bytes);
+        public NativeBuffer Buffer { get; } = new(bytes, streamed: true);
 
         public long Used { get; set; }
 

@@ -142,8 +142,9 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
                 if (tileStart > tileLast) continue;
                 if (Window > 0 && tileStart + TileKeys <= tileFirst - Window + 1) continue;
 
-                Tile.Multiply<V, F32Format>((byte*)keys, queries + (long)padded * d, d / 2, scores, size, true, (byte*)keys, 0);
-                Tile.Multiply<V, F32Format>((byte*)(keys + (long)d * 32), queries + (long)padded * d, d / 2, scores + 12 * 32, size, true, (byte*)keys, 0);
+                Tile.Multiply<V, F32Format>((byte*)keys, queries + (long)padded * d, d / 2, scores, size, true, Ahead(run.Sequence, kvHead, tileStart, 0, last), 256);
+                Tile.Multiply<V, F32Format>((byte*)(keys + (long)d * 32), queries + (long)padded * d, d / 2, scores + 12 * 32, size, true,
+                    Ahead(run.Sequence, kvHead, tileStart, 1, last), 256);
                 for (int r = 0; r < size; r++)
                 {
                     int low = 0, high = 0;
@@ -179,8 +180,8 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
                         outputs + ((long)panel * tiles.PaddedRows + padded) * 32,
                         size,
                         false,
-                        (byte*)values,
-                        0);
+                        Ahead(run.Sequence, kvHead, tileStart, 2 + panel % 2, last),
+                        256);
                 }
             }
         }
@@ -197,6 +198,14 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
                 for (int i = 0; i < d; i++) to[i] = outputs[((long)(i / 32) * tiles.PaddedRows + padded) * 32 + i % 32] * inverse;
             }
         }
+    }
+
+    /// <summary>Where a quarter of the next tile's keys lies, with its values behind: asked for while this tile is computed.</summary>
+    private byte* Ahead(int sequence, int head, int tileStart, int quarter, int last)
+    {
+        int position = Math.Min(tileStart + TileKeys + quarter * (TileKeys / 4), last);
+        int block = BlockTables[(long)sequence * BlockTableStride + position / Cache!.BlockSize];
+        return Cache.Keys(Layer, block, head);
     }
 
     /// <summary>
@@ -266,7 +275,30 @@ internal sealed unsafe class AttentionJob : IPoolJob, IDisposable
             float* keyTo = keys + (long)(j / 32) * d * 32 + j % 32;
             byte* k = cache.Keys(Layer, block, head);
             byte* v = cache.Values(Layer, block, head);
-            if (cache.Type == DType.F32)
+            if (cache.Type == DType.F32 && n == 16)
+            {
+                float* from = (float*)k + slot;
+                for (int i = 0; i < d; i++, from += blockSize, keyTo += 32)
+                {
+                    for (int c = 0; c < 16; c += V.Count) V.Store(V.Load(from + c), keyTo + c);
+                }
+                from = (float*)v + (long)slot * d;
+                for (int t = 0; t < 16; t++)
+                {
+                    float* to = values + (long)(j + t) * 32;
+                    for (int column = 0; column < d; column += 32, from += 32, to += TileKeys * 32)
+                    {
+                        if (column + 32 <= d)
+                        {
+                            for (int c = 0; c < 32; c += V.Count) V.Store(V.Load(from + c), to + c);
+                            continue;
+                        }
+                        Copy<V>(from, to, d - column);
+                        from += d - column - 32;
+                    }
+                }
+            }
+            else if (cache.Type == DType.F32)
             {
                 for (int i = 0; i < d; i++)
                     Copy<V>((float*)k + (long)i * blockSize + slot, keyTo + (long)i * 32, n);

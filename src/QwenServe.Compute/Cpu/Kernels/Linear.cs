@@ -26,14 +26,17 @@ internal enum Epilogue
 /// </summary>
 internal sealed unsafe class LinearJob : IPoolJob, IDisposable
 {
-    /// <summary>Pairs of k steps a block: 16 KiB of a bfloat16 panel.</summary>
-    private const int BlockPairs = 128;
+    /// <summary>Pairs of k steps a block: 16 KiB of a panel in fp32.</summary>
+    private const int BlockPairs = 64;
+
+    /// <summary>From so many row tiles on it pays to widen a block to fp32 once.</summary>
+    private const int WidenFrom = 6;
 
     /// <summary>Rows whose partial sums a worker keeps between blocks.</summary>
     private const int BlockRows = 504;
 
     /// <summary>Panels an item at most.</summary>
-    private const int MaxGroup = 4;
+    private const int MaxGroup = 8;
 
     private readonly RowTiles _tiles;
     private readonly NativeBuffer _partial;
@@ -43,7 +46,7 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
     public LinearJob(RowTiles tiles, int threads, int maxRows)
     {
         _tiles = tiles;
-        _partialStride = (long)Math.Min(RowTiles.MaxPadded(maxRows), BlockRows + 12) * 32 * MaxGroup;
+        _partialStride = (long)Math.Min(RowTiles.MaxPadded(maxRows), BlockRows + 12) * 32 * MaxGroup + 2 * BlockPairs * 32;
         _partial = NativeBuffer.OfFloats(threads * _partialStride);
     }
 
@@ -71,7 +74,12 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
     {
         int panels = Weights!.Panels;
         // One row goes over two panels at once; many rows read a block of their inputs for several panels from the second cache.
-        _group = _tiles.Rows == 1 ? 2 : _tiles.Count == 1 ? 1 : Math.Clamp(panels / (threads * 6), 1, MaxGroup);
+        _group = _tiles.Rows == 1 ? 2 : 1;
+        if (_tiles.Count >= WidenFrom)
+        {
+            int rounds = (panels + threads * MaxGroup - 1) / (threads * MaxGroup);
+            _group = (panels + rounds * threads - 1) / (rounds * threads);
+        }
         return (panels + _group - 1) / _group;
     }
 
@@ -105,7 +113,8 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
         long panelBytes = Weights.PanelBytes;
         byte* b = Weights.Panel(firstPanel);
         int pairs = Weights.Pairs;
-        float* partial = _partial.Floats + worker * _partialStride;
+        float* widened = _partial.Floats + worker * _partialStride;
+        float* partial = widened + 2 * BlockPairs * 32;
         if (_tiles.Rows == 1 && panels == 2)
         {
             Tile.Row2Panels<V, TFormat>(b, panelBytes, Source, pairs, partial);
@@ -121,29 +130,20 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
             while (end < _tiles.Count && _tiles.PaddedFirst(end) + _tiles.Size(end) - origin <= BlockRows) end++;
             int rows = _tiles.PaddedFirst(end - 1) + _tiles.Size(end - 1) - origin;
             int block = end - begin == 1 ? pairs : BlockPairs;
+            bool widen = end - begin >= WidenFrom && TFormat.Type != DType.F32;
             for (int k = 0; k < pairs; k += block)
             {
                 int count = Math.Min(block, pairs - k);
                 for (int panel = 0; panel < panels; panel++)
                 {
-                    // A lone tile asks for what it needs next; several share the next block among them, so that memory works all the time.
-                    long blockBytes = (long)count * TFormat.PairBytes;
-                    byte* next = b + panel * panelBytes + (long)k * TFormat.PairBytes + blockBytes;
-                    nint aheadStep = TFormat.PairBytes / (end - begin);
-                    for (int tile = begin; tile < end; tile++)
+                    byte* from = b + panel * panelBytes + (long)k * TFormat.PairBytes;
+                    float* c = partial + (long)panel * rows * 32;
+                    if (widen)
                     {
-                        int size = _tiles.Size(tile);
-                        byte* ahead = end - begin == 1 ? next - blockBytes + Tile.PrefetchBytes : next + (tile - begin) * blockBytes / (end - begin);
-                        Tile.Multiply<V, TFormat>(
-                            b + panel * panelBytes + (long)k * TFormat.PairBytes,
-                            Source + (long)_tiles.PaddedFirst(tile) * (2 * pairs) + 2L * k * size,
-                            count,
-                            partial + (panel * rows + _tiles.PaddedFirst(tile) - origin) * 32,
-                            size,
-                            k == 0,
-                            ahead,
-                            aheadStep);
+                        Widen<V, TFormat>(from, widened, count);
+                        Block<V, F32Format>((byte*)widened, from + (long)count * TFormat.PairBytes, count, k, begin, end, pairs, c);
                     }
+                    else Block<V, TFormat>(from, from + (long)count * TFormat.PairBytes, count, k, begin, end, pairs, c);
                 }
             }
             for (int panel = 0; panel < panels; panel++)
@@ -155,6 +155,41 @@ internal sealed unsafe class LinearJob : IPoolJob, IDisposable
                 }
             }
             begin = end;
+        }
+    }
+
+    /// <summary>A block of a panel by all row tiles.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Block<V, TFormat>(byte* b, byte* next, int count, int k, int begin, int end, int pairs, float* c)
+        where V : unmanaged, ISimd<V>
+        where TFormat : unmanaged, IWeightFormat
+    {
+        // A lone tile asks for what it needs next; several share the next block among them, so that memory works all the time.
+        int tiles = end - begin;
+        long nextBytes = (long)count * Weights!.PairBytes;
+        nint aheadStep = Weights.PairBytes / tiles;
+        for (int tile = begin; tile < end; tile++)
+        {
+            int size = _tiles.Size(tile);
+            float* a = Source + (long)_tiles.PaddedFirst(tile) * (2 * pairs) + 2L * k * size;
+            byte* ahead = tiles == 1 ? b + Tile.PrefetchBytes : next + (tile - begin) * nextBytes / tiles;
+            Tile.Multiply<V, TFormat>(b, a, count, c, size, k == 0, ahead, aheadStep);
+            c += size * 32;
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Widen<V, TFormat>(byte* from, float* to, int pairs)
+        where V : unmanaged, ISimd<V>
+        where TFormat : unmanaged, IWeightFormat
+    {
+        for (int pair = 0; pair < pairs; pair++, from += TFormat.PairBytes, to += 64)
+        {
+            for (int column = 0; column < 32; column += V.Count)
+            {
+                V.Store(TFormat.LoadEven<V>(from, column), to + column);
+                V.Store(TFormat.LoadOdd<V>(from, column), to + 32 + column);
+            }
         }
     }
 
