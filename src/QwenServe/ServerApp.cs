@@ -79,6 +79,7 @@ public sealed class ServerApp : IAsyncDisposable
         ChatCompletionsEndpoint.Map(web);
         CompletionsEndpoint.Map(web);
         TokenizeEndpoint.Map(web);
+        OpenApiEndpoint.Map(web);
         return new ServerApp(web, settings);
     }
 
@@ -101,6 +102,7 @@ public sealed class ServerApp : IAsyncDisposable
         }
         string bound = _web.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First();
         Address = new Uri(bound.Replace("[::]", "localhost", StringComparison.Ordinal).Replace("0.0.0.0", "localhost", StringComparison.Ordinal));
+        _log.LogInformation("Listening on {Address}", Address);
         _web.Services.GetRequiredService<ModelHost>().Start(progress ?? new ProgressLine(TextWriter.Null, terminal: false));
     }
 
@@ -127,7 +129,6 @@ public sealed class ServerApp : IAsyncDisposable
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
         await StartAsync(ProgressLine.OnStandardError()).ConfigureAwait(false);
-        _log.LogInformation("Listening on {Address}", Address);
         var ready = WhenReadyAsync();
         if (await Task.WhenAny(ready, stop.Task).ConfigureAwait(false) == ready)
         {

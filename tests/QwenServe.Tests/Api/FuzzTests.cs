@@ -1,0 +1,92 @@
+using System.Net;
+using System.Text;
+using System.Text.Json.Nodes;
+
+namespace QwenServe.Tests.Api;
+
+public class FuzzTests
+{
+    /// <summary>QWENSERVE_FUZZ sets how many requests a run sends.</summary>
+    private static readonly int Requests = int.TryParse(Environment.GetEnvironmentVariable("QWENSERVE_FUZZ"), out int n) ? n : 2000;
+
+    private static readonly (string Path, string Body)[] Seeds =
+    [
+        ("/v1/chat/completions", """{"model":"short","messages":[{"role":"system","content":"s"},{"role":"user","content":[{"type":"text","text":"x"}]}],"temperature":0.5,"top_p":0.9,"n":2,"stop":["a","b"],"max_tokens":4,"logit_bias":{"5":1.5},"logprobs":true,"top_logprobs":2,"seed":7,"presence_penalty":0.1,"frequency_penalty":0.1,"top_k":3,"min_p":0.1,"repetition_penalty":1.1,"min_tokens":1,"stop_token_ids":[3]}"""),
+        ("/v1/chat/completions", """{"model":"short","messages":[{"role":"user","content":"x"},{"role":"assistant","content":null,"tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"r"}],"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{"a":{"type":"string"}}},"strict":false}}],"tool_choice":"auto","parallel_tool_calls":true,"stream":true,"stream_options":{"include_usage":true},"max_completion_tokens":5,"response_format":{"type":"text"},"chat_template_kwargs":{"a":[1]}}"""),
+        ("/v1/completions", """{"model":"short","prompt":["x","y"],"max_tokens":3,"echo":true,"logprobs":2,"n":2,"best_of":2,"stream":false,"prompt_logprobs":1,"suffix":null,"user":"u"}"""),
+        ("/v1/completions", """{"model":"short","prompt":[[1,2],[3]],"max_tokens":3,"stream":true,"cache_salt":"s","ignore_eos":true}"""),
+        ("/v1/completions", """{"model":"short","prompt":"a","suffix":"b","max_tokens":2,"repository":{"name":"r","path":"p","files":[{"path":"q","content":"c"}]}}"""),
+        ("/tokenize", """{"model":"short","prompt":"x","return_token_strs":true}"""),
+        ("/detokenize", """{"model":"short","tokens":[1,2,3]}"""),
+    ];
+
+    private static readonly string[] Values =
+    [
+        "null", "true", "false", "0", "-1", "1", "1.5", "1e999", "-1e999", "99999999999999999999", "2147483648", "9223372036854775807", "\"\"", "\"x\"", "\"\\ud800\"", "\"\\u0000\"",
+        "[]", "[null]", "[[]]", "{}", "{\"a\":null}", "[1,\"a\",{}]", "\"<|im_end|>\"", "\"required\"", "{\"type\":\"function\"}", "\"none\"", "NaN", "",
+    ];
+
+    [Fact]
+    public async Task No_request_breaks_the_server_or_leaves_anything_behind()
+    {
+        var model = ScriptedModel.Saying("A short answer.");
+        await using var server = await TestServer.StartAsync(model);
+        var random = new Random(20260817);
+        var bodies = Enumerable.Range(0, Requests).Select(_ => Mutate(random)).ToList();
+        await Parallel.ForEachAsync(bodies, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (request, cancel) =>
+        {
+            using var content = new ByteArrayContent(request.Body);
+            content.Headers.ContentType = new("application/json");
+            using var response = await server.Client.PostAsync(new Uri(request.Path, UriKind.Relative), content, cancel);
+            string text = await response.Content.ReadAsStringAsync(cancel);
+            bool expected = response.StatusCode is HttpStatusCode.OK or HttpStatusCode.BadRequest or HttpStatusCode.NotFound or HttpStatusCode.RequestEntityTooLarge;
+            Assert.True(expected, $"{(int)response.StatusCode} for {request.Path} {Encoding.UTF8.GetString(request.Body)}: {text}");
+            Assert.DoesNotContain("\"error\":{\"message\":\"The server had an error", text, StringComparison.Ordinal);
+            if (response.StatusCode != HttpStatusCode.OK) Assert.NotNull(JsonNode.Parse(text)!["error"]!["message"]);
+        });
+        await ChatTests.IdleAsync(model);
+        Assert.Equal(0, model.Engine!.Metrics.KvUsage);
+    }
+
+    private static (string Path, byte[] Body) Mutate(Random random)
+    {
+        var (path, body) = Seeds[random.Next(Seeds.Length)];
+        byte[] bytes = Encoding.UTF8.GetBytes(random.Next(3) > 0 ? ReplaceValue(body, random) : body);
+        if (random.Next(3) > 0) return (path, bytes);
+        var mutated = bytes.ToList();
+        for (int i = random.Next(1, 4); i > 0; i--)
+        {
+            int at = random.Next(mutated.Count);
+            switch (random.Next(4))
+            {
+                case 0: mutated[at] = (byte)random.Next(256); break;
+                case 1: mutated.RemoveAt(at); break;
+                case 2: mutated.Insert(at, (byte)"{}[]\",:\\0"[random.Next(9)]); break;
+                default: mutated.RemoveRange(at, Math.Min(random.Next(20), mutated.Count - at)); break;
+            }
+            if (mutated.Count == 0) break;
+        }
+        return (path, [.. mutated]);
+    }
+
+    /// <summary>Puts another value in a random place of the document.</summary>
+    private static string ReplaceValue(string body, Random random)
+    {
+        var root = JsonNode.Parse(body)!;
+        var places = new List<JsonNode>();
+        void Visit(JsonNode? node)
+        {
+            if (node is null) return;
+            places.Add(node);
+            if (node is JsonObject o)
+                foreach (var (_, value) in o) Visit(value);
+            if (node is JsonArray a)
+                foreach (var value in a) Visit(value);
+        }
+        Visit(root);
+        var target = places[random.Next(1, places.Count)];
+        const string mark = "\"@@@\"";
+        target.ReplaceWith("@@@");
+        return root.ToJsonString().Replace(mark, Values[random.Next(Values.Length)], StringComparison.Ordinal);
+    }
+}

@@ -1,0 +1,85 @@
+using System.Text.Json;
+using Microsoft.OpenApi;
+
+namespace QwenServe.Tests.Api;
+
+public class OpenApiTests
+{
+    [Fact]
+    public async Task The_document_is_valid()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        var result = OpenApiDocument.Parse(await (await server.GetAsync("/openapi/v1.json")).Content.ReadAsStringAsync(), "json");
+        Assert.Empty(result.Diagnostic!.Errors);
+        Assert.Empty(result.Diagnostic.Warnings);
+        Assert.Empty(result.Document!.Validate(ValidationRuleSet.GetDefaultRuleSet()));
+    }
+
+    [Fact]
+    public async Task It_names_every_endpoint_and_no_other()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        var routes = ((Microsoft.AspNetCore.Routing.EndpointDataSource)server.App.Services.GetService(typeof(Microsoft.AspNetCore.Routing.EndpointDataSource))!).Endpoints
+            .OfType<Microsoft.AspNetCore.Routing.RouteEndpoint>().Select(e => e.RoutePattern.RawText!.Replace("{*id}", "{id}", StringComparison.Ordinal));
+        var document = await DocumentAsync(server);
+        Assert.Equal(routes.Order(StringComparer.Ordinal), document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
+    }
+
+    [Theory]
+    [InlineData("/v1/chat/completions", "ChatCompletionRequest", """{"model":"short","messages":[{"role":"user","content":"x"}]""")]
+    [InlineData("/v1/completions", "CompletionRequest", """{"model":"short","prompt":"x" """)]
+    [InlineData("/tokenize", "TokenizeRequest", """{"model":"short","prompt":"x" """)]
+    [InlineData("/detokenize", "DetokenizeRequest", """{"model":"short","tokens":[1]""")]
+    public async Task Each_field_it_names_is_read_by_the_server(string path, string schema, string body)
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."), s => s with { Limits = s.Limits with { RejectUnknownFields = true } });
+        var properties = (await DocumentAsync(server)).GetProperty("components").GetProperty("schemas").GetProperty(schema).GetProperty("properties");
+        foreach (var property in properties.EnumerateObject())
+        {
+            if (body.Contains($"\"{property.Name}\":", StringComparison.Ordinal) || path == "/tokenize" && property.Name is not ("return_token_strs" or "add_special_tokens")) continue;
+            // Null is legal for each, so a refusal can only mean that the name is not known.
+            using var response = await server.PostAsync(path, $$"""{{body}},"{{property.Name}}":null}""");
+            Assert.True(response.IsSuccessStatusCode, $"{property.Name}: {await response.Content.ReadAsStringAsync()}");
+        }
+    }
+
+    [Fact]
+    public async Task Answers_and_chunks_have_no_key_that_it_does_not_name()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying(NodeTests.Calls));
+        var schemas = (await DocumentAsync(server)).GetProperty("components").GetProperty("schemas");
+        string body = ChatTests.Body("\"logprobs\":true,\"top_logprobs\":1,\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"get_weather\"}}]");
+        using var whole = await server.PostAsync("/v1/chat/completions", body);
+        Check(await TestServer.JsonAsync(whole), schemas.GetProperty("ChatCompletion"), schemas, "$");
+        foreach (var chunk in ChatTests.Parse(await server.StreamAsync("/v1/chat/completions", body[..^1] + ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}")))
+            Check(chunk, schemas.GetProperty("ChatCompletionChunk"), schemas, "$");
+        using var completion = await server.PostAsync("/v1/completions", """{"model":"short","prompt":"x","logprobs":1,"echo":true}""");
+        Check(await TestServer.JsonAsync(completion), schemas.GetProperty("Completion"), schemas, "$");
+        Check(await TestServer.JsonAsync(await server.GetAsync("/v1/models")), schemas.GetProperty("ModelList"), schemas, "$");
+    }
+
+    private static async Task<JsonElement> DocumentAsync(TestServer server) => await TestServer.JsonAsync(await server.GetAsync("/openapi/v1.json"));
+
+    /// <summary>Keys and required keys, as deep as the schema says; of alternatives, one has to fit.</summary>
+    private static void Check(JsonElement value, JsonElement schema, JsonElement schemas, string path)
+    {
+        if (schema.TryGetProperty("$ref", out var reference)) schema = schemas.GetProperty(reference.GetString()!.Split('/')[^1]);
+        if (schema.TryGetProperty("oneOf", out var alternatives))
+        {
+            if (value.ValueKind == JsonValueKind.Null) return;
+            schema = alternatives[0];
+            Check(value, schema, schemas, path);
+            return;
+        }
+        if (value.ValueKind == JsonValueKind.Array && schema.TryGetProperty("items", out var items))
+            foreach (var element in value.EnumerateArray()) Check(element, items, schemas, path + "[]");
+        if (value.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("properties", out var properties)) return;
+        foreach (var property in value.EnumerateObject())
+        {
+            Assert.True(properties.TryGetProperty(property.Name, out var own), $"{path}.{property.Name} is not documented");
+            Check(property.Value, own, schemas, $"{path}.{property.Name}");
+        }
+        if (schema.TryGetProperty("required", out var required))
+            Assert.All(required.EnumerateArray(), r => Assert.True(value.TryGetProperty(r.GetString()!, out _), $"{path}.{r} is missing"));
+    }
+}
