@@ -47,9 +47,9 @@ internal static class ModelLoading
                 using var checkpoint = Checkpoint.Open(directory);
                 var progress = new WeightProgress(report, names[0]);
                 var model = QwenModel.Load(checkpoint, device, WeightType(settings.Model.Dtype), length, progress);
-                device.SetVocabulary(VocabularyBits(text.GetAwaiter().GetResult().Item1, config.Geometry.VocabularySize));
+                device.SetVocabulary(VocabularyBits(text.GetAwaiter().GetResult().Item1, config.Geometry.VocabularySize, directory));
                 report("allocating the KV cache", null, null);
-                return (options, ModelRunner.Create(device, config.Geometry, model.Forward, options));
+                return (options, ModelRunner.Create(device, config.Geometry, model.Forward, options, model));
             }
             catch
             {
@@ -133,10 +133,12 @@ internal static class ModelLoading
         }
     }
 
-    private static uint[] VocabularyBits(Tokenizer tokenizer, int vocabularySize)
+    private static uint[] VocabularyBits(Tokenizer tokenizer, int vocabularySize, string directory)
     {
+        if (tokenizer.VocabularySize > vocabularySize)
+            throw new StartupException($"{directory}: the tokenizer has {tokenizer.VocabularySize} ids and the model {vocabularySize}; they do not belong together");
         uint[] bits = new uint[(vocabularySize + 31) / 32];
-        for (int id = 0; id < Math.Min(vocabularySize, tokenizer.VocabularySize); id++)
+        for (int id = 0; id < tokenizer.VocabularySize; id++)
             if (tokenizer.HasToken(id)) bits[id / 32] |= 1u << (id % 32);
         return bits;
     }

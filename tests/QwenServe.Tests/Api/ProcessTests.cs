@@ -18,6 +18,8 @@ public class ProcessTests
         using (var weights = File.OpenWrite(Path.Combine(truncated, "model.safetensors"))) weights.SetLength(weights.Length / 2);
         string other = Copy(folder, "other");
         File.WriteAllText(Path.Combine(other, "config.json"), File.ReadAllText(Path.Combine(other, "config.json")).Replace("Qwen2ForCausalLM", "LlamaForCausalLM", StringComparison.Ordinal));
+        string mismatched = Copy(folder, "mismatched");
+        Engine.Model.SafetensorsWriter.WriteTinyCheckpoint(mismatched);
         using var taken = new TcpListener(System.Net.IPAddress.Loopback, 0);
         taken.Start();
         string port = ((System.Net.IPEndPoint)taken.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
@@ -27,6 +29,7 @@ public class ProcessTests
             (["--port", "0", "--model", Path.Combine(folder.Path, "nothing")], 1, "no such directory"),
             (["--port", "0", "--model", truncated], 1, "model.safetensors"),
             (["--port", "0", "--model", other], 1, "LlamaForCausalLM"),
+            (["--port", "0", "--model", mismatched], 1, "do not belong together"),
             (["--port", "0", "--kv-cache-memory", "1KiB"], 1, "KV cache"),
             (["--port", "0", "--max-model-len", "1000000"], 2, "--max-model-len"),
             (["--port", port], 1, "in use"),
