@@ -30,7 +30,9 @@ public sealed unsafe class HostMemory : IDisposable
     /// <exception cref="IOException">The file cannot be opened or is empty.</exception>
     public static HostMemory MapFile(string path)
     {
-        long length = new FileInfo(path).Length;
+        // FileInfo would give the length of a symbolic link, and hub caches are made of links.
+        long length;
+        using (var handle = File.OpenHandle(path)) length = RandomAccess.GetLength(handle);
         if (length == 0) throw new IOException($"{path}: the file is empty");
         var file = MemoryMappedFile.CreateFromFile(path, FileMode.Open, null, 0, MemoryMappedFileAccess.Read);
         var view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);

@@ -270,8 +270,17 @@ internal static class CpuBenchmark
                     ? new SamplingRow { LogitRow = i, Slot = firstSlot + i, Target = -1, TopP = 1, RepetitionPenalty = 1, TopLogProbs = -1, MaskRow = -1 }
                     : new SamplingRow
                     {
-                        LogitRow = i, Slot = firstSlot + i, Target = -1, Temperature = 0.7f, TopP = 0.8f, TopK = 20, RepetitionPenalty = 1.05f,
-                        TopLogProbs = -1, MaskRow = -1, Seed = 1, Position = 1,
+                        LogitRow = i,
+                        Slot = firstSlot + i,
+                        Target = -1,
+                        Temperature = 0.7f,
+                        TopP = 0.8f,
+                        TopK = 20,
+                        RepetitionPenalty = 1.05f,
+                        TopLogProbs = -1,
+                        MaskRow = -1,
+                        Seed = 1,
+                        Position = 1,
                     };
             }
             _device.Sample(_sampling);

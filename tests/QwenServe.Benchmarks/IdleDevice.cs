@@ -35,8 +35,12 @@ internal sealed class IdleDevice : IDevice
     {
     }
 
+    /// <summary>Pretended time of a step.</summary>
+    public TimeSpan StepTime { get; set; }
+
     public void Begin(StepInputs inputs)
     {
+        if (StepTime > TimeSpan.Zero) Thread.Sleep(StepTime);
     }
 
     public void Run(Action forward) => forward();

@@ -50,6 +50,32 @@ public class ProcessTests
     }
 
     [Fact]
+    public async Task A_model_named_on_the_hub_is_downloaded_once_and_served()
+    {
+        await using var hub = await Hub.FakeHub.StartAsync();
+        foreach (string file in Directory.GetFiles(ModelLoading.EmbeddedDirectory)) hub.Files[Path.GetFileName(file)] = await File.ReadAllBytesAsync(file);
+        hub.CutAfter = 4_000_000;
+        using var home = new TemporaryDirectory();
+        for (int run = 0; run < 2; run++)
+        {
+            using var process = Start(new Dictionary<string, string> { ["HF_ENDPOINT"] = hub.Address.ToString(), ["HF_HOME"] = home.Path }, "--port", "0", "--model", "org/name", "--log-format", "json", "--kv-cache-memory", "16MiB");
+            string? serving = null;
+            while (serving is null)
+            {
+                string line = await process.StandardOutput.ReadLineAsync() ?? throw new EndOfStreamException(await process.StandardError.ReadToEndAsync());
+                if (JsonDocument.Parse(line).RootElement.GetProperty("Properties").TryGetProperty("Summary", out var summary)) serving = summary.GetString();
+            }
+            Assert.StartsWith("Serving org/name on ", serving, StringComparison.Ordinal);
+            using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();
+            string progress = await process.StandardError.ReadToEndAsync();
+            await process.WaitForExitAsync();
+            Assert.Equal(run == 0, progress.Contains("downloading org/name", StringComparison.Ordinal));
+            Assert.Equal(run == 0, hub.Log.Any(l => l.StartsWith("CONTENT model.safetensors", StringComparison.Ordinal)));
+            hub.Log.Clear();
+        }
+    }
+
+    [Fact]
     public async Task SIGTERM_finishes_running_streams_refuses_new_work_and_ends_with_code_0()
     {
         using var process = Start("--port", "0", "--log-format", "json", "--kv-cache-memory", "64MiB", "--shutdown-timeout", "300");
@@ -82,10 +108,13 @@ public class ProcessTests
         Assert.Equal(0, process.ExitCode);
     }
 
-    private static Process Start(params string[] arguments)
+    private static Process Start(params string[] arguments) => Start(new Dictionary<string, string>(), arguments);
+
+    private static Process Start(Dictionary<string, string> environment, params string[] arguments)
     {
         var start = new ProcessStartInfo("dotnet") { RedirectStandardOutput = true, RedirectStandardError = true };
         start.ArgumentList.Add(Path.Combine(AppContext.BaseDirectory, "qwenserve.dll"));
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         foreach (string argument in arguments) start.ArgumentList.Add(argument);
         return Process.Start(start)!;
     }
