@@ -202,9 +202,14 @@ def main() -> None:
     muon = Muon(matrices, .02 * o.rate)
     adam = torch.optim.AdamW(others, lr=.003 * o.rate, betas=(.9, .95), eps=1e-10, weight_decay=0, fused=True)
     if o.resume:
-        state = torch.load(o.resume, map_location="cuda")
-        model.load_state_dict(state["model"])
-        adam.load_state_dict(state["adam"])
+        if o.resume.suffix == ".safetensors":
+            from safetensors.torch import load_file
+            model.load_state_dict({k.removeprefix("model."): v.float() for k, v in load_file(str(o.resume)).items()})
+            state = {}
+        else:
+            state = torch.load(o.resume, map_location="cuda")
+            model.load_state_dict(state["model"])
+            adam.load_state_dict(state["adam"])
         for b, s in zip(muon.buffers, state.get("muon", ())):
             b.copy_(s)
         for g in adam.param_groups:

@@ -37,7 +37,7 @@ FIELDS = {
     "version": ("version release", "The version is {v}.|Version: {v}|It runs version {v}.|upgraded to {v}|release {v}"),
     "title": ("title subject name book project event", 'The title is "{v}".|It is called "{v}".|Subject: {v}|The project is named "{v}".|"{v}" is the title.|Title: {v}|{He} read "{v}".'),
 }
-GENERICS = "The {n} is {v}.|{N}: {v}|The {n} was {v}.|Its {n} is {v}.|{n} = {v}|{v} is the {n}.|We chose {v} as the {n}.|{N} is {v}.|{His} {n} is {v}.|with {n} {v}|The {n} reads {v}.|As {n} we noted {v}.".split("|")
+GENERICS = "The {v} {n} is here.|{v} {n}|the {v} {n}|{n} the {v}|({v} {n})|({n} {v})|New {n} is {v}.|It was the {v} {n}.|We saw the {v} {n} there.|{n} {v}|{N} {v} is ready.|They {n} the {v}.|{n} {v} and wait|with {v} {n}|a {v} {n}|one {v} {n}|{v} {n} in all|my {n} {v}|The {n} now is {v}.|{n}: {v}|The {n} is {v}.|{N}: {v}|The {n} was {v}.|Its {n} is {v}.|{n} = {v}|{v} is the {n}.|We chose {v} as the {n}.|{N} is {v}.|{His} {n} is {v}.|with {n} {v}|The {n} reads {v}.|As {n} we noted {v}.".split("|")
 ASK = ("Extract {f} from this text as JSON: {t}|Extract {f} as JSON: {t}|Extract {f} as JSON from: {t}|Give me {f} as JSON. Text: {t}|Extract the fields {f} as JSON.\n\n{t}|Return a JSON object with {f}.\n\n{t}|Read the text and answer with JSON containing {f}.\n\nText: {t}|{t}\n\nExtract {f} as JSON.|{t}\n\nReturn {f} as a JSON object.|From the text below, extract {f} in JSON.\n{t}"
        "|Find {f} in this message and reply in JSON: \"{t}\"|Convert to JSON with the keys {f}: {t}|Turn this into JSON with {f}: {t}|Parse this and output JSON with {f}.\n{t}|Text: {t}\nFields: {f}\nAnswer with JSON.|Text: {t}\nJSON with {f}:|Please extract {f} (JSON only):\n\n{t}|I need {f} as JSON from this: {t}|Output {f} as JSON. Input: {t}|What are {f} here? Answer in JSON.\n\n{t}|json with {f} please: {t}"
        "|Fill in {f} as JSON for: {t}|Here is a text:\n{t}\nGive me a JSON object with the keys {f}.|Make a JSON object ({f}) out of this: {t}|Take {f} out of the following and write JSON.\n\n{t}|Analyze the text and produce JSON with fields {f}:\n\n{t}|Pull {f} from the text, in JSON: {t}|Can you extract {f} as JSON? {t}|Could you give me {f} in JSON format? {t}|Structure this as JSON with {f}: {t}|Collect {f} in a JSON object.\n{t}").split("|")
@@ -145,7 +145,7 @@ def extraction(r: Random, system: list | None = None) -> list:
         text = join(r, parts)
     chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
     missing = []
-    if r.random() < .05:
+    if r.random() < .03:
         f = draw(r, set())
         if f[0] not in seen:
             missing = [f]
@@ -180,6 +180,26 @@ PHRASES = {"age": "aged {v}|at the age of {v}|{v} years old|({v})", "quantity": 
 
 
 TEXTS = """
+{person}, a {job} living in {city}, has won.
+{person}, {age}, a {job} from {city}, found it.
+I am a {job} living in {country}, aged {age}, name of {person}.
+Lost one {colour} {product}, reward {amount}, mail {email}.
+Missing: a {colour} {product}. Write to {email}. We pay {amount} euros.
+One {product} at {amount} dollars, bought by {person}.
+Receipt {code}: {product}, {amount} euros, paid by {person}.
+Account {code}, mail {email}, lives in {city}.
+Deliver the {product} to {address} on {date}.
+To {company}: please bring the {product} to {address} by {date}.
+We are moving to {address} at {time}, take your {product} along.
+Parcel {code} went from {city} to {person}, {address}.
+{person} played the {product} until {time}.
+Patient {person}, {time} on {date}, {weight} kg.
+The {colour} {product} made {amount} pounds, {person} paid it.
+{person} from {company} rang, call back {phone} before {time}.
+Seen by {person} at {time} on {date}.
+Ticket {code} from {email} is about a {colour} {product}.
+Sir, my {product} (number {code}) stopped after {quantity} days. Yours, {person}
+Greetings, {person} here. My {product}, serial {code}, is broken.
 {person}, {age}, works as a {job} in {city}.
 {person} and the {job} from {company} met in {city} on {date}.
 On {date} {person} bought a {product} for {amount} dollars.
@@ -304,6 +324,8 @@ def whole(r: Random, seen: set, used: set):
     facts, out, subject = [], w.fuzz(r, r.choice(TEXTS), .2, .5), {}
     for key in re.findall(r"{(\w+)}", out):
         words, value = KINDS[key].make(r)
+        if key == "product" and r.random() < .8:
+            words = value = w.word(r) if r.random() < .6 else w.spaced(w.noun(r)).split(" ")[0]
         if not isinstance(value, str) and not words[-1].isdigit():
             words = str(value)
         if isinstance(value, str) and words.isdigit() and words[0] != "0":
@@ -335,8 +357,17 @@ def packed(r: Random, seen: set, used: set):
             used.add("person")
             facts.append((n, p, p, None))
     s += " " + (r.choice(PAST) if r.random() < .6 else past(r))
-    product = w.spaced(w.noun(r)) if r.random() < .6 else f"{w.adjective(r)} {w.spaced(w.noun(r))}"
-    s += " " + r.choice(("a ", "the ", "the ", "my ", "")) + product
+    product = w.spaced(w.noun(r)).split(" ")[0] if r.random() < .85 else f"{w.adjective(r)} {w.spaced(w.noun(r))}"
+    s += " " + r.choice(("a ", "the ", "the ", "my ", "one "))
+    if " " not in product and "colour" not in used and r.random() < .35:
+        colour = KINDS["colour"].make(r)[0]
+        c = r.choice(("color", "colour"))
+        if c not in seen:
+            seen.add(c)
+            used.add("colour")
+            facts.append((c, colour, colour, None))
+            s += colour + " "
+    s += product
     n = r.choice(FIELDS["product"][0].split())
     if r.random() < .6 and n not in seen:
         seen.add(n)
@@ -382,6 +413,7 @@ def join(r: Random, parts: list[str]) -> str:
 
 
 LEAD = ("Extract|Give me|Find|Pick|List|Write down|Get|Tell me|Show|Take|Collect|Note|Identify|Search for|Determine|Return|Report|Read off|Fetch|Send me|I want|I need|I'd like|We need|Could I have|Can I get|May I have|Please find|Please give me|Please extract|Select|Copy|Hand over|Look for|Grab|Filter out|Let me have|Deliver|Gather|Detect|Spot|Name|State|Provide|Output|Print|Draw|Choose|Sort out|Figure out|Discover"
+        "|give back|pick out|hand me|bring me|pull out|spell out|read out|lift out|single out|point out|carry over|set down|lay out|sum up"
         "|Your job is to find|Would you get|Could you find|Can you tell me|I am after|I am interested in|All I need is|What I need is|Only|Just").split("|")
 WHERE = ["", "", "", "", " from this", " from the text", " of the following", " in the message", " out of this", " below", " found here", " given here", " mentioned there", " of it", " out of the text", " from this note", " from the mail", " in it", " that you see", " you find", " that it names", " from that", " of this text", " contained in this"]
 THEN = ["", "", "", " and {v} them", " and {v} it", " and {v} everything", " and {v} them {m}", " and {v} it {m}", ", then {v} them", " and {v} all of it {m}", " and {v} the result", " and {v} that {m}", ", {v} them {m}"]
@@ -395,7 +427,10 @@ def composed(r: Random) -> str:
     """A request put together from its parts: who wants which fields, from where, in which form, before or after the text."""
     x = r.random()
     if x < .75:
-        ask = r.choice(LEAD) + " {f}" + r.choice(WHERE) + r.choice(THEN).format(v=w.verb(r) if r.random() < .4 else r.choice("give write put send show return bring print list pass".split()), m=r.choice(ADVERB)) + r.choice(FORM)
+        lead = r.choice(LEAD)
+        if r.random() < .25:
+            lead = r.choice(("Please read", "Read", "Look at", "Go through", "Take", "Study", "See", w.verb(r).capitalize(), "Please " + w.verb(r))) + " the " + r.choice("note text mail message letter paper form line report entry".split()) + r.choice((" and ", " and ", ", then ", " below and ", " to ")) + (lead[:1].lower() + lead[1:] if lead[:2] not in ("I ", "I'") else "extract")
+        ask = lead + " {f}" + r.choice(WHERE) + r.choice(THEN).format(v=w.verb(r) if r.random() < .4 else r.choice("give write put send show return bring print list pass".split()), m=r.choice(ADVERB)) + r.choice(FORM)
     elif x < .88:
         ask = r.choice(QUESTION).replace("{w}", r.choice(WHERE)) + "?" + r.choice((" JSON please", " Answer in JSON", " Give JSON", " JSON", " In JSON please", " Reply in JSON", " Write JSON", " As JSON"))
     else:

@@ -36,7 +36,7 @@ zh: /tokenize 把文本变成 token id。|怎么把文本变成 token？|哪个�
 
 /detokenize turns token ids back into text.
 what: /detokenize|POST /detokenize|the detokenize endpoint
-how: detokenize ids|turn token ids back into text|decode token ids|convert tokens to a string|get the text of some token ids
+how: detokenize ids|make ids into text|have text from token ids|get back the text of ids|make text from ids|turn ids to text again|turn token ids back into text|decode token ids|convert tokens to a string|get the text of some token ids
 noun: endpoint for detokenizing|endpoint that decodes ids|path that turns ids into text|endpoint to decode tokens
 ask: Where do I decode token ids?|Which endpoint gives text for ids?
 zh: /detokenize 把 token id 变回文本。|怎么把 token id 变回文本？|/detokenize 是做什么的？
@@ -71,14 +71,14 @@ zh: /metrics 以 Prometheus 格式给出指标。|指标在哪里？|怎么用 P
 
 --model names the model to serve: a directory or org/name from the hub. Without it the embedded demonstration model is served.
 what: --model|the --model flag|the model option
-how: serve another model|choose the model|load my own model|serve a model from a directory|serve a real Qwen model|change the model|run a checkpoint from disk|use a bigger model|download a model from the hub
+how: serve another model|swap the model|exchange the model|replace the model|use some other model|serve a checkpoint that I downloaded|serve a Qwen checkpoint|choose the model|load my own model|serve a model from a directory|serve a real Qwen model|change the model|run a checkpoint from disk|use a bigger model|download a model from the hub
 noun: flag for the model|option that selects the model|flag for the model directory
 ask: How do I use a different model?|What do I pass to load a model from disk?|Can I serve my own checkpoint?
 zh: 用 --model 指定要服务的模型：目录或 org/name。|怎么换一个模型？|怎么加载我自己的模型？|--model 是做什么的？
 
 --port sets the port to listen on; the default is 8000.
 what: --port|the --port flag|the port option
-how: change the port|set the port|listen on another port|use a different port|run on port 9000
+how: change the port|pick some other port|move to another port|choose the port|avoid port 8000|set the port|listen on another port|use a different port|run on port 9000
 noun: flag for the port|default port|option that sets the port|port of the server
 ask: What is the default port?|On which port does the server listen?|Which port does QwenServe use?|What port do I connect to?
 zh: 用 --port 设置端口，默认是 8000。|默认端口是多少？|怎么改端口？|服务器监听哪个端口？|--port 是做什么的？
@@ -266,7 +266,7 @@ ask: What language is QwenServe written in?|Which programming language does the 
 zh: QwenServe 用 C# 和 .NET 10 编写。|QwenServe 是用什么语言写的？|QwenServe 用什么编程语言？
 
 QwenServe serves Qwen2 and Qwen2.5 models, dense or mixture of experts.
-ask: Which models does QwenServe support?|What models can I run?|Can it serve Qwen2.5?|Does QwenServe run Qwen2.5-7B?|What model families are supported?|Which checkpoints work with QwenServe?|Can I run Qwen2 with it?|Does it support mixture of experts?|Does it work with Qwen2.5-Coder?|Which architectures are supported?
+ask: Which model families does QwenServe serve?|What kinds of models are served?|Which models are served by it?|Tell me the supported models|Which models does QwenServe support?|What models can I run?|Can it serve Qwen2.5?|Does QwenServe run Qwen2.5-7B?|What model families are supported?|Which checkpoints work with QwenServe?|Can I run Qwen2 with it?|Does it support mixture of experts?|Does it work with Qwen2.5-Coder?|Which architectures are supported?
 zh: QwenServe 支持 Qwen2 和 Qwen2.5 模型。|QwenServe 支持哪些模型？|可以运行哪些模型？
 
 Yes, QwenServe speaks the OpenAI API: point the client's base URL at http://localhost:8000/v1.
@@ -285,7 +285,7 @@ ask: Does QwenServe support tools?|Is function calling supported?|Can the model 
 zh: 在聊天请求里发送 "tools"，模型的调用在 tool_calls 里返回。|支持工具调用吗？|怎么使用函数调用？
 
 QwenServe runs on the CPU and on NVIDIA GPUs with CUDA.
-ask: What hardware does QwenServe need?|Does it need a GPU?|Can QwenServe run without a GPU?|Which devices are supported?|Does it run on the CPU?|Which graphics cards work?|Do I need a graphics card?|On which hardware does it run?
+ask: Is a GPU needed for QwenServe?|Is a GPU required?|Do I have to own a GPU?|Will it run on my GPU?|What hardware does QwenServe need?|Does it need a GPU?|Can QwenServe run without a GPU?|Which devices are supported?|Does it run on the CPU?|Which graphics cards work?|Do I need a graphics card?|On which hardware does it run?
 zh: QwenServe 可以在 CPU 上运行，也可以在 NVIDIA GPU 上运行。|需要 GPU 吗？|支持哪些硬件？|没有显卡能运行吗？
 
 QwenServe is under the Apache-2.0 licence.
@@ -306,7 +306,7 @@ what: the prefix cache|prefix caching|the prefix caching of QwenServe
 ask: Does QwenServe have a prefix cache?|How does prefix caching work?|Is there prefix caching?|What happens when two prompts start the same?|Are common prefixes reused?
 
 When the queue is full the request is refused with status 429 and a Retry-After header.
-ask: What happens when the server is overloaded?|What status comes when the queue is full?|What does 429 mean?|Why do I get a 429?|What happens under overload?|When does the server answer 429?
+ask: What if the queue is full?|What do I get when the queue is full?|What happens if too many requests come?|Overload: which status is sent?|Which status means that the server is overloaded?|What does the server do under too much load?|What happens when the server is overloaded?|What status comes when the queue is full?|What does 429 mean?|Why do I get a 429?|What happens under overload?|When does the server answer 429?
 
 While the model is loading, /v1 requests get status 503 with a Retry-After header.
 ask: What does 503 mean?|Why do I get a 503?|What happens when I send a request during loading?|What status comes while the model loads?|When does the server answer 503?
@@ -318,7 +318,7 @@ ask: Does it return logprobs?|Are log probabilities supported?|Can I get the pro
 
 Set "temperature" in the request; 0 takes the most likely token every time.
 what: temperature|the temperature field
-how: make the output deterministic|change the temperature|get the same answer every time|set the sampling temperature
+how: get deterministic output|have reproducible answers|always get the same output|turn off randomness|make the output deterministic|change the temperature|get the same answer every time|set the sampling temperature
 ask: What does temperature 0 do?|Can I set the temperature?|How do I make answers reproducible?
 
 Set "max_tokens" in the request to limit the length of the answer.

@@ -118,6 +118,7 @@ KINDS = {k.key: k for k in [
          "for {v} days|over {v} days|for the next {v} days|lasting {v} days"),
     Kind("nights", "nights number_of_nights stay_length", "integer", "Number of nights|How many nights", count(2, 21), "for {v} nights|staying {v} nights|of {v} nights"),
     Kind("hours", "hours num_hours duration_hours", "integer", "Number of hours|Duration in hours", count(2, 48), "for {v} hours|over {v} hours|lasting {v} hours|of {v} hours"),
+    Kind("decimal_hours", "hours time_spent duration hours_worked billable_hours", "number", "Hours|Hours worked|How many hours", decimal(0, 40, 2), "{v} hours|for {v} hours|of {v} hours|with {v} hours"),
     Kind("seconds", "seconds delay interval timeout_seconds", "integer", "Seconds to wait|Delay in seconds", integer(2, 900), "after {v} seconds|for {v} seconds|every {v} seconds|with a delay of {v} seconds"),
     Kind("people", "people party_size guests number_of_people passengers seats attendees num_guests persons", "integer", "Number of people|How many guests|Party size|How many people come", count(1, 40),
          "for {v} people|for {v} guests|for {v} persons|for a party of {v}|for a group of {v}|with {v} seats|for {v}", weight=2),
@@ -150,7 +151,7 @@ KINDS = {k.key: k for k in [
     Kind("slug", "name service repository channel project host server app key resource instance branch", "string", "Name|The name|Which one|Technical name", same(w.slug), "{v}|called {v}|named {v}|for {v}|of {v}|on {v}|in {v}|to {v}", weight=2),
     Kind("ip", "ip ip_address host address", "string", "IP address|The address", same(w.ip), "{v}|at {v}|for {v}|from {v}|of {v}|with IP {v}|with the address {v}"),
     Kind("nationality", "nationality citizenship origin cuisine", "string", "Nationality|Nationality of the person", same(w.nationality), "with {v} nationality|as a {v} citizen|for a {v} visitor|{v}"),
-    Kind("files", "files documents images attachments paths", "array", "Files|List of files|The files to use", listed(lambda r: w.path(r) if r.random() < .3 else w.slug(r) + "." + r.choice(w.EXT)), "{v}|with {v}|from {v}|of {v}|with the files {v}"),
+    Kind("files", "files documents images attachments paths", "array", "Files|List of files|The files to use", listed(lambda r: w.path(r) if r.random() < .3 else w.slug(r) + "." + r.choice(w.EXT)), "these: {v}|these {n}: {v}|the following {n}: {v}|: {v}|the {n} {v}|{v}|with {v}|from {v}|of {v}|with the files {v}"),
     Kind("task", "task todo item activity reminder reminder_text action", "string", "What to do|The task|The thing to be reminded of",
          same(lambda r: f"{w.spaced(r.choice(w.VERBS)[0])} the {w.spaced(w.noun(r))}"), "to {v}|to {v}|that I have to {v}|about having to {v}|saying {v}", True),
     Kind("query", "query search_term keyword q keywords search_query term text", "string", "What to search for|Search words|Keywords|The search query", same(w.phrase),
@@ -184,9 +185,9 @@ KINDS = {k.key: k for k in [
     Kind("tags", "tags labels keywords categories topics", "array", "Tags|List of labels|Labels to attach", listed(lambda r: r.choice((w.noun(r), w.adjective(r), w.pseudo(r))).replace("_", "")),
          "tagged {v}|with the tags {v}|with tags {v}|labelled {v}|under {v}"),
     Kind("people_list", "attendees participants guests recipients members invitees names players", "array", "Names of the people|List of names|Who takes part", listed(w.first),
-         "with {v}|for {v}|with {v}|including {v}|together with {v}"),
+         "these {n}: {v}|namely {v}|: {v}|with {v}|for {v}|with {v}|including {v}|together with {v}"),
     Kind("items", "items products ingredients articles things groceries", "array", "Items|List of items|What to include", listed(lambda r: r.choice(w.FOOD) if r.random() < .5 else w.spaced(w.noun(r))),
-         "with {v}|containing {v}|for {v}|of {v}|consisting of {v}"),
+         "with {v}|containing {v}|for {v}|of {v}|consisting of {v}|: {v}|these {n}: {v}|the following: {v}"),
     Kind("cities", "cities stops locations destinations waypoints places", "array", "List of cities|Stops|Places to visit", listed(w.city), "through {v}|for {v}|with stops in {v}|via {v}|covering {v}"),
     Kind("numbers", "numbers values scores data measurements prices", "array", "List of numbers|The values|Numbers", listed(lambda r: r.randint(0, 999), 2, 6), "of {v}|for {v}|for the values {v}|with the values {v}|of the numbers {v}"),
     Kind("ids", "ids order_ids ticket_ids item_ids", "array", "List of ids|Ids", listed(lambda r: r.randint(10, 9999), 2, 4), "with ids {v}|{v}|with the ids {v}|numbers {v}"),
@@ -263,7 +264,7 @@ PAIRS = [  # two parameters of one kind and the words that tell them apart
     ("address", "pickup dropoff", "pickup_address destination", "from_address to_address", "from {a} to {b}"),
 ]
 
-GENERIC = ("with {n} {v}|with a {n} of {v}|{n} {v}|{n}: {v}|with {v} as the {n}|using {v} as the {n}|with {v} as {n}|with the {n} {v}|with the {n} set to {v}|where the {n} is {v}|(the {n} is {v})"
+GENERIC = ("with the {v} {n}|in the {v} {n}|on the {v} {n}|of the {v} {n}|at the {v} {n}|the {n} is {v}|, the {n} is {v}|, its {n} is {v}|for the {v} {n}|the {n} being {v}|with {n} {v}|with a {n} of {v}|{n} {v}|{n}: {v}|with {v} as the {n}|using {v} as the {n}|with {v} as {n}|with the {n} {v}|with the {n} set to {v}|where the {n} is {v}|(the {n} is {v})"
            "|with {n} = {v}|and {n} {v}|having {n} {v}|for {n} {v}").split("|")
-AFTER = ("The {n} is {v}.|The {n} should be {v}.|{N}: {v}.|Use {v} as the {n}.|Use {v} for the {n}.|Set the {n} to {v}.|Make the {n} {v}.|{N} is {v}.|As {n} take {v}.|{v} is the {n}.|For the {n}, {v}.|{N} = {v}"
+AFTER = ("The {n} are {v}.|Its {n} are {v}.|This is the {n}: {v}.|{v}, that is the {n}.|It has {n} {v}.|The right {n} is {v}.|The {n} is {v}.|The {n} should be {v}.|{N}: {v}.|Use {v} as the {n}.|Use {v} for the {n}.|Set the {n} to {v}.|Make the {n} {v}.|{N} is {v}.|As {n} take {v}.|{v} is the {n}.|For the {n}, {v}.|{N} = {v}"
          "|I want the {n} to be {v}.|My {n} is {v}.|The {n} must be {v}.|Its {n} is {v}.|{N} {v}.").split("|")

@@ -94,7 +94,7 @@ def draw(r: Random) -> Fact:
         return Fact(p + said, [t.replace("{p}", p) for t in tell.split("|")], [t.replace("{p}", p) for t in ask.split("|")], f"{p} {said}", f(r))
     if x < .47:
         p = r.choice(PETS) if r.random() < .8 else w.word(r)
-        return Fact(p, [t.replace("{n}", "{n}'s name") for t in TELL] + ["My {n} is called {v}.", "I have a {n} named {v}.", "I have a {n}, {v}.", "{v} is the name of my {n}."], [t.replace("{n}", "{n}'s name") for t in ASKQ] + ["What is my {n} called?", "What's the name of my {n}?", "How is my {n} called?", "Do you remember what my {n} is called?"], f"Your {p}'s name is", w.first(r), n=p)
+        return Fact(p, [t.replace("{n}", "{n}'s name") for t in TELL] + ["My {n} is called {v}.", "I have a {n} named {v}.", "I have a {n}, {v}.", "{v} is the name of my {n}."], [t.replace("{n}", "{n}'s name") for t in ASKQ] + ["What is my {n} called?", "What's the name of my {n}?", "How is my {n} called?", "Which name does my {n} have?", "What do I call my {n}?", "What name has my {n}?", "My {n} is called what?", "What did I name my {n}?", "Do you remember what my {n} is called?"], f"Your {p}'s name is", w.first(r) if r.random() < .8 else w.word(r), n=p)
     if x < .57:
         p, (n, f) = w.first(r), r.choice(THINGS)
         return Fact(p + n, OTHER, OTHERASK, f"{p}'s {n} is", f(r), n=n, p=p)

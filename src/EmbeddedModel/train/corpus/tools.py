@@ -124,11 +124,11 @@ def flag_param(r: Random, bare: bool) -> Flag:
     p = Flag(name, None, False, type_schema(r, "boolean", None if bare else describe(r, description, name)), [])
     p.when_true, p.when_false = true.split("|"), false.split("|")
     if r.random() < .35:
-        word = w.adjective(r) if r.random() < .5 else w.word(r)
+        word = w.adjective(r) if r.random() < .4 else w.word(r) if r.random() < .6 else w.spaced(w.noun(r)).split(" ")[0]
         p.name = r.choice((word, word, word, f"is_{word}", f"make_{word}"))
         n = w.spaced(p.name)
         p.schema = type_schema(r, "boolean", None if bare else describe(r, r.choice((f"Whether it is {word}", f"{word.capitalize()} or not", f"True when {word}", f"Should it be {word}", f"Make it {word}", f"Whether to do it {word}")), p.name))
-        p.when_true = [word, f"and {word}", f"make it {word}", f"and do it {word}", f"and it is {word}", f"{word} please", f"and {n}: yes", f"with {n} set to true", f"and it should be {word}", f"and it must be {word}", f"this is {word}", f"as it is {word}", f"because it is {word}", f"and have it {word}", f"{n} = true", f"and yes, {word}"]
+        p.when_true = [word, f"and {word}", f"make it {word}", f"and do it {word}", f"and it is {word}", f"{word} please", f"and {n}: yes", f"with {n} set to true", f"and it should be {word}", f"and it must be {word}", f"this is {word}", f"as it is {word}", f"because it is {word}", f"and have it {word}", f"{n} = true", f"and yes, {word}", f", it is {w.article(word)}", f"this is {w.article(word)}", f", it's {w.article(word)}", f", do it {word}", f", and it is {w.article(word)}"]
         p.when_false = [f"not {word}", f"but not {word}", f"and {n}: no", f"with {n} set to false", f"and it should not be {word}", f"it is not {word}", f"{n} = false", f"and not {word}", f"without being {word}", f"no {word}"]
     elif r.random() < .35:
         base = w.noun(r)
@@ -379,6 +379,7 @@ def lower_first(s: str) -> str:
 
 
 PLAIN = set("person recipient email phone date time url ip path weekday month year address".split())  # kinds whose values show what they are
+SHOWING = PLAIN | set("path files language".split())
 PREMOD = set("colour language nationality genre food topic slug product animal job room company city weekday month version code country".split())
 
 
@@ -405,7 +406,7 @@ def say(r: Random, p: Param, quoted: bool, alone: bool = False) -> tuple[str, ob
         d = p.schema.get("description", "")
         if d and len(d) < 24:
             n = d.rstrip(".").lower()
-    template = r.choice(LOOSE) if alone and r.random() < .3 else r.choice(p.phrases) if p.phrases and r.random() < .75 else r.choice(GENERIC)
+    template = r.choice(LOOSE) if alone and r.random() < .3 or p.kind is not None and p.kind.key in SHOWING and r.random() < .2 else r.choice(p.phrases) if p.phrases and r.random() < .75 else r.choice(GENERIC)
     if p.values is not None and r.random() < .1:
         template = r.choice(("{v} please", "{v}", "make it {v}", "{v} this time", "{v} if possible", "preferably {v}", "{v} would be best", "and {v}"))
     return words, value, w.fuzz(r, template, .1, .12).format(v=words, n=n)
@@ -639,12 +640,12 @@ def double(r: Random, a: Request, b: Request) -> str:
     """The user's words for two requests in one breath."""
     first, second = a.clause.rstrip("?.!"), b.clause.rstrip("?.!")
     x = r.random()
-    if x < .16:
+    if x < .4:
         one, two = (c[:1].upper() + c[1:] + ("?" if q.clause.endswith("?") else r.choice((".", "."))) + q.after for c, q in ((first, a), (second, b)))
         y, z = lower_first(one), lower_first(two)
         return r.choice((f"{one}\n{two}", f"1. {one}\n2. {two}", f"1) {one} 2) {two}", f"- {one}\n- {two}", f"First, {y} Second, {z}", f"First {y} Then {z}", f"Two requests: {y} And {z}", f"{one} Oh, and {z}", f"{one} Besides, {z}", f"{one} In addition, {z}",
-                         f"{one} Next: {z}", f"{one} {two}", f"{one} Furthermore: {z}", f"a) {one} b) {two}", f"Both please: {y} {two}", f"{one} When that is done, {z}", f"I have two wishes. {one} {two}", f"One: {y} Two: {z}", f"{one} {w.aside(r).capitalize()}: {z}", f"{one} And one more: {z}"))
-    if a.after or b.after or x < .3:
+                         f"{one} Next: {z}", f"{one} {two}", f"{one} {two}", f"{one}\n{two}", f"The one: {y} The other: {z}", f"{w.aside(r).capitalize()}. {one} {two}", f"{w.aside(r).capitalize()}: {y} {w.aside(r).capitalize()}: {z}", f"{one} {w.aside(r).capitalize()}, {z}", f"{one} {z}", f"1) {y} 2) {z}", f"(1) {one} (2) {two}", f"First: {one} Second: {two}", f"{one} As well: {z}", f"{one} Furthermore: {z}", f"a) {one} b) {two}", f"Both please: {y} {two}", f"{one} When that is done, {z}", f"I have two wishes. {one} {two}", f"One: {y} Two: {z}", f"{one} {w.aside(r).capitalize()}: {z}", f"{one} And one more: {z}"))
+    if a.after or b.after or x < .5:
         s1, s2 = first[:1].upper() + first[1:], r.choice(("Also, ", "And ", "Then ", "Also ", "After that, ", "Second, ", "Plus, ", "And also ")) + lower_first(second) if r.random() < .75 else second[:1].upper() + second[1:]
         p1 = "?" if a.clause.endswith("?") else "."
         p2 = "?" if b.clause.endswith("?") else "."
@@ -772,7 +773,7 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
     out = []
     for _ in range(budget):
         x = r.random()
-        if x < .56:
+        if x < .52:
             t = r.choice(tools)
             q = ask(r, t, False, alone(t, tools))
             out += [("user", single(r, q)), ("assistant", call_text(q))]
@@ -781,7 +782,7 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
                 out += [("tool", raw), ("assistant", told([text]))]
             elif _ + 1 < budget:
                 out += [("tool", '{"status": "ok"}'), ("assistant", told(["status ok"]))]
-        elif x < .72:
+        elif x < .76:
             a = r.choice(tools)
             b = a if r.random() < .5 else r.choice(tools)
             qa, qb = ask(r, a, True), ask(r, b, True)
@@ -794,7 +795,7 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
             if r.random() < .5 or _ + 1 < budget:
                 (raw1, t1), (raw2, t2) = result(r), result(r)
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
-        elif x < .82:
+        elif x < .85:
             for _ in range(20):
                 t = any_tool(r, r.choice(tools) if r.random() < .3 else None)
                 if not any(rivals(t, o) or close(t, o) or shares(t, o) for o in tools):

@@ -263,7 +263,9 @@ def date(r: Random) -> str:
         return f"{r.choice(MONTH)} {r.randint(1, 31)}"
     if x < .58:
         return f"{r.randint(1, 31)} {r.choice(MONTH)}"
-    if x < .66:
+    if x < .63:
+        return f"{r.randint(1, 31)} {r.choice(MONTH)} {r.randint(1985, 2035)}"
+    if x < .69:
         return f"{r.choice(MONTH)} {r.randint(1, 31)}, {r.randint(1990, 2035)}"
     if x < .76:
         return r.choice(WEEKDAY)
