@@ -44,7 +44,7 @@ def ask(base: str, model: str, case: dict):
     for turn in case["turns"] or [None]:
         if turn is not None:
             messages.append({"role": "user", "content": turn})
-        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 160}
+        body = {"model": model, "messages": messages, "temperature": 0, "max_tokens": 128}
         if case.get("tools"):
             body |= {"tools": case["tools"], "tool_choice": "auto"}
         answer = post(base + "/v1/chat/completions", body)["choices"][0]["message"]

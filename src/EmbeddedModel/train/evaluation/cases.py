@@ -6,13 +6,12 @@ between), optionally `history` (messages before), `system`, `tools`, `prompt` (r
 """
 
 import json
-import re
 from pathlib import Path
 from random import Random
 
 HERE = Path(__file__).parent
 DEFAULT_SYSTEM = "You are QwenServe's demonstration model, a very small assistant."
-CHARACTERS_PER_TOKEN = 2.85  # of the passkey's prose under the model's tokenizer, rounded down
+CHARACTERS_PER_TOKEN = 2.85  # of the prose; rounded up, so that the longest prompts have 3,900 tokens rather than 3,500
 
 
 def lines(name: str) -> list[str]:
@@ -290,31 +289,3 @@ def prompt(case: dict, messages: list[dict]) -> str:
         else:
             out += f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n"
     return out + "<|im_start|>assistant\n"
-
-
-def overlap() -> list[str]:
-    """Eight words in a row that both a case's user text and a sample of the generator's documents hold. Meant to be empty."""
-    import sys
-    sys.path.insert(0, str(HERE.parent))
-    from corpus import mix
-
-    def grams(text):
-        w = re.findall(r"\w+", text.lower())
-        return {tuple(w[i:i + 8]) for i in range(len(w) - 7)}
-    mine = set()
-    for c in every():
-        for t in c.get("turns", []) + [c.get("prompt", "")]:
-            mine |= grams(t)
-    r, found = Random(5), set()
-    for _ in range(20000):
-        for make in (mix.passkey_document, mix.tool_document, mix.extract_document, mix.recall_document, mix.chat_document, mix.fim_document):
-            if r.random() < .2:
-                text = "".join(t for t, _ in make(r))
-                found |= mine & grams(re.sub(r"<tools>.*</tools>", " ", text, flags=re.S))
-    return [" ".join(g) for g in sorted(found)]
-
-
-if __name__ == "__main__":
-    shared = overlap()
-    print(f"{len(every())} cases; shared 8-grams: {len(shared)}")
-    print("\n".join(shared[:40]))
