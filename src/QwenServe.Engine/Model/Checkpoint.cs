@@ -29,7 +29,6 @@ public sealed class Checkpoint : IDisposable
     public static Checkpoint Open(string directory)
     {
         if (!System.IO.Directory.Exists(directory)) throw new CheckpointException($"{directory}: no such directory");
-        if (!File.Exists(Path.Combine(directory, "config.json"))) throw new CheckpointException($"{directory}: no config.json there; expected a Hugging Face checkpoint directory");
         var checkpoint = new Checkpoint(directory, QwenConfig.Load(directory));
         try
         {
@@ -109,13 +108,14 @@ public sealed class Checkpoint : IDisposable
                     throw new CheckpointException($"{Path.Combine(Directory, shard)}: tensor '{name}' is missing; the index places it there");
         }
         else if (File.Exists(single)) Add(single);
-        else
-        {
-            string hint = System.IO.Directory.EnumerateFiles(Directory).Any(f => f.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase)
-                || f.EndsWith(".bin", StringComparison.OrdinalIgnoreCase)) ? "; GGUF and .bin weights are not served, safetensors are" : "";
-            throw new CheckpointException($"{Directory}: no model.safetensors there{hint}");
-        }
+        else throw new CheckpointException($"{Directory}: no model.safetensors there{OtherWeights(Directory)}");
     }
+
+    /// <summary>What to add to an error about a directory that holds weights in another format; empty when it holds none.</summary>
+    internal static string OtherWeights(string directory)
+        => System.IO.Directory.EnumerateFiles(directory).Any(f => f.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) || f.EndsWith(".bin", StringComparison.OrdinalIgnoreCase))
+            ? "; GGUF and .bin weights are not served, safetensors are"
+            : "";
 
     private void Add(string path)
     {

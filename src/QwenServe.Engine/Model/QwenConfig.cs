@@ -43,7 +43,9 @@ public sealed record QwenConfig
     /// <exception cref="CheckpointException">The file is missing or wrong, or describes a model that is not served.</exception>
     public static QwenConfig Load(string directory)
     {
-        var config = JsonFields.Load(Path.Combine(directory, "config.json"));
+        string file = Path.Combine(directory, "config.json");
+        if (!File.Exists(file)) throw new CheckpointException($"{directory}: no config.json there; expected a Hugging Face checkpoint directory{Checkpoint.OtherWeights(directory)}");
+        var config = JsonFields.Load(file);
         string architecture = config.StringList("architectures").FirstOrDefault()
             ?? (config.String("model_type") switch { "qwen2" => Served[0], "qwen2_moe" => Served[1], var other => other ?? "unknown" });
         if (!Served.Contains(architecture))

@@ -66,7 +66,7 @@ public sealed record SamplingParameters
             Require((uint)token < (uint)vocabularySize, "stop_token_ids", token, $"an id below {vocabularySize}");
     }
 
-    private static void Require(bool holds, string parameter, float value, string range)
+    private static void Require<T>(bool holds, string parameter, T value, string range)
     {
         if (!holds) throw new InvalidParameterException(parameter, string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{parameter} must be {range}, not {value}"));
     }

@@ -34,7 +34,7 @@ internal sealed class HttpMetrics : IDisposable
     public void Record(HttpContext context, TimeSpan elapsed)
     {
         string handler = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText ?? "none";
-        string method = context.Request.Method;
+        string method = KnownMethod(context.Request.Method);
         string status = $"{context.Response.StatusCode / 100}xx";
         _requests.Add(1, new TagList { { "method", method }, { "status", status }, { "handler", handler } });
         _duration.Record(elapsed.TotalSeconds, new TagList { { "method", method }, { "handler", handler } });
@@ -42,6 +42,10 @@ internal sealed class HttpMetrics : IDisposable
     }
 
     public void Dispose() => _meter.Dispose();
+
+    /// <summary>A label of few values whatever clients send; OpenTelemetry's word for the rest.</summary>
+    private static string KnownMethod(string method)
+        => method is "GET" or "HEAD" or "POST" or "PUT" or "DELETE" or "OPTIONS" or "PATCH" or "CONNECT" or "TRACE" ? method : "_OTHER";
 }
 
 internal sealed class HttpMetricsMiddleware(RequestDelegate next, HttpMetrics metrics, ILogger<HttpMetrics> log)

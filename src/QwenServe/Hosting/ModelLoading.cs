@@ -76,6 +76,7 @@ internal static class ModelLoading
         if (settings.Name is not { } name)
             return Directory.Exists(EmbeddedDirectory) ? EmbeddedDirectory : throw new StartupException($"{EmbeddedDirectory}: the embedded model is missing; give a model with --model");
         if (Directory.Exists(name)) return name;
+        if (File.Exists(name)) throw new StartupException($"{name}: is a file; --model takes the directory of a checkpoint (config.json, tokenizer.json, *.safetensors)");
         if (!IsRepository(name)) throw new StartupException($"{name}: no such directory");
         var progress = new DownloadProgress(report);
         return settings.Hub == "modelscope"

@@ -3,6 +3,7 @@ using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Settings;
 using QwenServe.Text.Output;
+using QwenServe.Text.Tokenization;
 
 namespace QwenServe.OpenAI;
 
@@ -25,7 +26,7 @@ internal static class ChatCompletionsEndpoint
         var writer = new ChatAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Choices, request.Options.Sampling.LogProbs is not null);
         string? prefix = request.Echo ? request.Conversation.Messages[^1].Content : null;
         if (request.Stream.Stream) await StreamAsync(context, work, generation, writer, request, prefix).ConfigureAwait(false);
-        else await AnswerWholeAsync(context, work, generation, writer, request, prefix).ConfigureAwait(false);
+        else await AnswerWholeAsync(context, work, generation, writer, request, prefix, model.Tokenizer).ConfigureAwait(false);
     }
 
     private static Task StreamAsync(HttpContext context, RequestScope work, TextGeneration generation, ChatAnswerWriter writer, ChatCompletionRequest request, string? prefix)
@@ -40,7 +41,7 @@ internal static class ChatCompletionsEndpoint
             if (request.Stream.IncludeUsage) writer.WriteUsageChunk(events, Usage.Of([generation]));
         });
 
-    private static async Task AnswerWholeAsync(HttpContext context, RequestScope work, TextGeneration generation, ChatAnswerWriter writer, ChatCompletionRequest request, string? prefix)
+    private static async Task AnswerWholeAsync(HttpContext context, RequestScope work, TextGeneration generation, ChatAnswerWriter writer, ChatCompletionRequest request, string? prefix, Tokenizer tokenizer)
     {
         var choices = new ChatChoice[request.Options.Choices];
         for (int i = 0; i < choices.Length; i++) choices[i] = new ChatChoice(prefix);
@@ -50,6 +51,6 @@ internal static class ChatCompletionsEndpoint
                 foreach (var delta in deltas) choices[delta.Choice].Add(delta);
         }).ConfigureAwait(false);
         await JsonAnswer.SendAsync(context, json => writer.WriteAnswer(json, choices, Usage.Of([generation]),
-            more => AnswerWriter.WritePromptLogProbs(more, work.Host.Model.Tokenizer, generation.PromptLogProbs))).ConfigureAwait(false);
+            more => AnswerWriter.WritePromptLogProbs(more, tokenizer, generation.PromptLogProbs))).ConfigureAwait(false);
     }
 }

@@ -103,6 +103,17 @@ public class CompletionTests
         Assert.Equal("<repo_name>r\n<file_sep>o.py\nx = 1\n<file_sep>m.py\n<fim_prefix>a<fim_suffix>b<fim_middle>", whole.GetProperty("text").GetString());
     }
 
+    [Theory]
+    [InlineData("")]
+    [InlineData(",\"suffix\":\"b\"")]
+    public async Task A_request_has_2048_prompts_at_most(string more)
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("x"));
+        string prompts = string.Join(',', Enumerable.Repeat("\"a\"", 2049));
+        using var response = await server.PostAsync(Path, $$"""{"model":"short","prompt":[{{prompts}}]{{more}}}""");
+        Assert.Equal("array_above_max_length", (await TestServer.JsonAsync(response)).GetProperty("error").GetProperty("code").GetString());
+    }
+
     [Fact]
     public async Task A_default_length_never_makes_a_prompt_too_long()
     {

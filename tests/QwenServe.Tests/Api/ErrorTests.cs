@@ -1,6 +1,8 @@
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Microsoft.Extensions.DependencyInjection;
+using QwenServe.Hosting;
 
 namespace QwenServe.Tests.Api;
 
@@ -152,6 +154,46 @@ public class ErrorTests
         Assert.StartsWith("data: {\"error\":{", last, StringComparison.Ordinal);
         Assert.DoesNotContain("[DONE]", text, StringComparison.Ordinal);
         Assert.True(broken);
+    }
+
+    [Theory]
+    [InlineData(Chat, "\"n\":2")]
+    [InlineData(Text, "\"prompt\":\"x\"")]
+    public async Task An_answer_in_one_piece_that_is_under_way_at_shutdown_still_arrives(string path, string more)
+    {
+        var model = ScriptedModel.Saying("Hello there.");
+        await using var server = await TestServer.StartAsync(model, s => s with { Server = s.Server with { ShutdownTimeout = TimeSpan.FromMinutes(1) } });
+        model.Device.Gate.Reset();
+        var answer = server.PostAsync(path, ChatTests.Body(more));
+        for (int i = 0; i < 1000 && server.App.Services.GetRequiredService<Lifecycle>().Running == 0; i++) await Task.Delay(5);
+        var stopping = server.App.StopAsync();
+        using (var late = await server.PostAsync(path, ChatTests.Body(more))) Assert.Equal(HttpStatusCode.ServiceUnavailable, late.StatusCode);
+        model.Device.Gate.Set();
+        using var response = await answer;
+        string text = await response.Content.ReadAsStringAsync();
+        Assert.True(response.IsSuccessStatusCode, text);
+        Assert.Contains("Hello there.", text, StringComparison.Ordinal);
+        await stopping;
+    }
+
+    [Fact]
+    public async Task A_wrong_id_is_repeated_digit_by_digit()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        using var response = await server.PostAsync(Chat, ChatTests.Body("\"stop_token_ids\":[99999999]"));
+        Assert.Contains("99999999", (await TestServer.JsonAsync(response)).GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task Methods_made_up_by_clients_make_no_series_of_their_own()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        using var request = new HttpRequestMessage(new HttpMethod("BREW"), Chat);
+        using var response = await server.Client.SendAsync(request);
+        Assert.Equal(HttpStatusCode.MethodNotAllowed, response.StatusCode);
+        string metrics = await (await server.GetAsync("/metrics")).Content.ReadAsStringAsync();
+        Assert.Contains("method=\"_OTHER\"", metrics, StringComparison.Ordinal);
+        Assert.DoesNotContain("BREW", metrics, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -20,6 +20,9 @@ public class ProcessTests
         File.WriteAllText(Path.Combine(other, "config.json"), File.ReadAllText(Path.Combine(other, "config.json")).Replace("Qwen2ForCausalLM", "LlamaForCausalLM", StringComparison.Ordinal));
         string mismatched = Copy(folder, "mismatched");
         Engine.Model.SafetensorsWriter.WriteTinyCheckpoint(mismatched);
+        string gguf = Path.Combine(folder.Path, "gguf");
+        Directory.CreateDirectory(gguf);
+        File.WriteAllText(Path.Combine(gguf, "model.gguf"), "GGUF");
         using var taken = new TcpListener(System.Net.IPAddress.Loopback, 0);
         taken.Start();
         string port = ((System.Net.IPEndPoint)taken.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
@@ -27,6 +30,8 @@ public class ProcessTests
         var cases = new (string[] Arguments, int Code, string Says)[]
         {
             (["--port", "0", "--model", Path.Combine(folder.Path, "nothing")], 1, "no such directory"),
+            (["--port", "0", "--model", gguf], 1, "GGUF"),
+            (["--port", "0", "--model", Path.Combine(gguf, "model.gguf")], 1, "is a file"),
             (["--port", "0", "--model", truncated], 1, "model.safetensors"),
             (["--port", "0", "--model", other], 1, "LlamaForCausalLM"),
             (["--port", "0", "--model", mismatched], 1, "do not belong together"),
@@ -39,12 +44,13 @@ public class ProcessTests
         foreach (var (arguments, code, says) in cases)
         {
             using var process = Start(arguments);
+            var output = process.StandardOutput.ReadToEndAsync();
             string error = await process.StandardError.ReadToEndAsync();
             await process.WaitForExitAsync();
             string last = error.TrimEnd().Split('\n')[^1];
             Assert.StartsWith("qwenserve: ", last, StringComparison.Ordinal);
             Assert.Contains(says, last, StringComparison.Ordinal);
-            Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+            Assert.DoesNotContain("   at ", error + await output, StringComparison.Ordinal);
             Assert.Equal(code, process.ExitCode);
         }
     }

@@ -9,6 +9,9 @@ namespace QwenServe.OpenAI.Wire;
 /// <summary>A request to <c>/v1/completions</c>, read and checked.</summary>
 internal sealed record CompletionRequest
 {
+    /// <summary>Prompts, and choices over all of them, of one request.</summary>
+    private const int MaxPrompts = 2048;
+
     /// <summary>One entry a prompt; a raw prompt's control tokens act as such.</summary>
     public required IReadOnlyList<int[]> Prompts { get; init; }
 
@@ -36,7 +39,7 @@ internal sealed record CompletionRequest
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
         if (fields.Integer("best_of", 0, 20) is { } best && best > options.Choices)
             throw ApiException.Unsupported("best_of", "Unsupported value: 'best_of' may not be more than 'n'.");
-        if (options.Choices * prompts.Count > 2048) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than 2048.");
+        if (options.Choices * prompts.Count > MaxPrompts) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than {MaxPrompts}.");
         RequireTextFormat(fields);
         fields.Ignore("model", "repository");
         if (limits.RejectUnknownFields) fields.RejectUnknown();
@@ -58,8 +61,7 @@ internal sealed record CompletionRequest
         if (prompt.ValueKind != JsonValueKind.Array) throw ApiException.WrongType("prompt", "a string, an array of strings, an array of token ids, or an array of arrays of token ids", RequestFields.Describe(prompt));
         int count = prompt.GetArrayLength();
         if (count == 0) throw new ApiException(400, "Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead.", "prompt", "empty_array");
-        if (count > 2048 && prompt[0].ValueKind != JsonValueKind.Number)
-            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length 2048, but got an array with length {count} instead.", "prompt", "array_above_max_length");
+        if (prompt[0].ValueKind != JsonValueKind.Number) RequireFewPrompts(count);
         switch (prompt[0].ValueKind)
         {
             case JsonValueKind.Number:
@@ -96,7 +98,14 @@ internal sealed record CompletionRequest
         var prompt = fields.Find("prompt") ?? throw ApiException.Missing("prompt");
         var prefixes = prompt.ValueKind == JsonValueKind.Array ? [.. prompt.EnumerateArray()] : new List<JsonElement> { prompt };
         if (prefixes.Count == 0 || prefixes.Any(p => p.ValueKind != JsonValueKind.String)) throw ApiException.WrongType("prompt", "a string or an array of strings beside 'suffix'", RequestFields.Describe(prompt));
+        RequireFewPrompts(prefixes.Count);
         return [.. prefixes.Select(p => tokenizer.Encode(FillInTheMiddle.Prompt(p.GetString()!, suffix, repository)))];
+    }
+
+    private static void RequireFewPrompts(int count)
+    {
+        if (count > MaxPrompts)
+            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length {MaxPrompts}, but got an array with length {count} instead.", "prompt", "array_above_max_length");
     }
 
     /// <summary>An empty prompt is the start of a document.</summary>
