@@ -68,7 +68,7 @@ public sealed class ModelRunner : IDisposable
     /// <param name="forward">Issues the operations of one forward pass, from Embed to NormLogits.</param>
     /// <param name="options">The engine's options.</param>
     /// <param name="model">What holds weights on the device; disposed before it.</param>
-    /// <exception cref="InvalidOperationException">The memory holds not even one block.</exception>
+    /// <exception cref="InvalidOperationException">The memory holds not even one block, or less than the options ask for.</exception>
     public static ModelRunner Create(IDevice device, ModelGeometry geometry, Action forward, EngineOptions options, IDisposable? model = null)
     {
         options.Validate();
@@ -82,6 +82,9 @@ public sealed class ModelRunner : IDisposable
         int blocks = (int)Math.Min(budget / blockBytes, MaxKvTokens / options.BlockSize);
         if (blocks < 1)
             throw new InvalidOperationException($"{Mebibytes(budget)} of KV cache hold not one block of {options.BlockSize} tokens ({Mebibytes(blockBytes)}); give more with --kv-cache-memory or take a smaller --block-size");
+        // The device's own budget fits by construction; what an operator asks for may not.
+        if (options.KvCacheBytes is not null && device.AvailableMemory is var available && blocks * blockBytes > available)
+            throw new InvalidOperationException($"{Mebibytes(blocks * blockBytes)} of KV cache do not fit the {Mebibytes(available)} that the device ({device.Kind}) has free; give less with --kv-cache-memory");
         int maxModelLength = (int)Math.Min(options.MaxModelLength, (long)blocks * options.BlockSize);
         if (maxModelLength < options.MaxModelLength)
             options.Log?.Invoke($"max-model-len lowered from {options.MaxModelLength} to {maxModelLength}: {Mebibytes(budget)} of KV cache hold no more");

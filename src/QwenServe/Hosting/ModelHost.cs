@@ -90,6 +90,7 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
     /// <summary>What an operator can use of an exception: its message, and its type where the message alone says little.</summary>
     private static string OneLine(Exception e)
     {
+        if (e is OutOfMemoryException) return "there is not enough memory; a smaller model, or a smaller --kv-cache-memory or --max-num-batched-tokens, takes less";
         string message = e.Message.ReplaceLineEndings(" ");
         return e is IOException or InvalidDataException or UnauthorizedAccessException or OperationCanceledException or InvalidOperationException
             || e.GetType().Namespace?.StartsWith("QwenServe", StringComparison.Ordinal) == true

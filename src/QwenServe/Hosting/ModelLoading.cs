@@ -132,6 +132,10 @@ internal static class ModelLoading
         {
             return null;
         }
+        catch (ChatTemplateException e)
+        {
+            throw new StartupException($"{file ?? directory}: {e.Message}", e);
+        }
     }
 
     private static uint[] VocabularyBits(Tokenizer tokenizer, int vocabularySize, string directory)

@@ -23,6 +23,8 @@ public class ProcessTests
         string gguf = Path.Combine(folder.Path, "gguf");
         Directory.CreateDirectory(gguf);
         File.WriteAllText(Path.Combine(gguf, "model.gguf"), "GGUF");
+        string template = Path.Combine(folder.Path, "broken.jinja");
+        File.WriteAllText(template, "{% for m in messages %}\n{{ m.role }");
         using var taken = new TcpListener(System.Net.IPAddress.Loopback, 0);
         taken.Start();
         string port = ((System.Net.IPEndPoint)taken.LocalEndpoint).Port.ToString(CultureInfo.InvariantCulture);
@@ -36,6 +38,8 @@ public class ProcessTests
             (["--port", "0", "--model", other], 1, "LlamaForCausalLM"),
             (["--port", "0", "--model", mismatched], 1, "do not belong together"),
             (["--port", "0", "--kv-cache-memory", "1KiB"], 1, "KV cache"),
+            (["--port", "0", "--kv-cache-memory", "900TiB"], 1, "do not fit"),
+            (["--port", "0", "--chat-template", template], 1, "broken.jinja: chat template, line 2"),
             (["--port", "0", "--max-model-len", "1000000"], 2, "--max-model-len"),
             (["--port", port], 1, "in use"),
             (["--port", "many"], 2, "--port"),

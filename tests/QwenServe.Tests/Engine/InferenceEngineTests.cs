@@ -170,6 +170,14 @@ public class InferenceEngineTests
     }
 
     [Fact]
+    public void A_cache_larger_than_the_memory_is_refused_by_both_figures()
+    {
+        using var device = new ScriptedDevice { AvailableMemory = 3 << 20 };
+        var refused = Assert.Throws<InvalidOperationException>(() => ModelRunner.Create(device, ScriptedEngine.Geometry, device.Forward, Small with { KvCacheBytes = 4 << 20 }));
+        Assert.Matches("^4 MiB of KV cache do not fit the 3 MiB .*--kv-cache-memory$", refused.Message);
+    }
+
+    [Fact]
     public async Task The_figures_add_up_and_the_gauges_return_to_zero()
     {
         await using var engine = await Start(Small);

@@ -40,7 +40,7 @@ internal sealed class ScriptedDevice : IDevice
 
     public string Kind => "scripted";
 
-    public long AvailableMemory => 1 << 20;
+    public long AvailableMemory { get; init; } = 1L << 40;
 
     public DType DefaultKvType => DType.F32;
 
