@@ -281,6 +281,9 @@ public sealed class ReferenceDevice : IDevice
         }
     }
 
+    /// <summary>Replaces the logits of the step in hand, so that sampling can be compared on another device's.</summary>
+    public void SetLogits(float[] logits) => _logits = logits;
+
     public void Sample(SamplingInputs inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
