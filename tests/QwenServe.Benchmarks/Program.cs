@@ -10,6 +10,10 @@ internal static class Program
         ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
         ["cpu-ops"] = ("each operation of the CPU device beside the machine's limits: --geometry 0.5b|1.5b|7b --type bf16|f16|f32 --rows 1,16,512 --threads N --runs N", CpuBenchmark.Operations),
         ["cpu-model"] = ("prefill and decode on the CPU: --geometry 0.5b|1.5b|7b --type bf16 --kv f32 --prompt 512 --decode 64 --batch N --threads N --runs N", CpuBenchmark.Model),
+        ["cuda-check"] = ("every operation of the CUDA device against the scalar oracle", CudaCheck.Run),
+        ["cuda-model"] = ("decoding and prefill of a geometry on the CUDA device, without an engine", CudaModel.Run),
+        ["cuda-ops"] = ("time and bandwidth of each operation of the CUDA device", CudaModel.RunOperations),
+        ["cuda-sweep"] = ("the fastest ways of the linear layers on the CUDA device, by batch size", CudaModel.RunSweep),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
         ["tokenizer"] = ("loading a vocabulary and encoding English, Chinese, code and emoji", TokenizerBenchmark.Run),
     };

@@ -1,5 +1,6 @@
 using QwenServe.Compute;
 using QwenServe.Compute.Cpu;
+using QwenServe.Compute.Cuda;
 using QwenServe.Settings;
 
 namespace QwenServe.Hosting;
@@ -8,10 +9,16 @@ namespace QwenServe.Hosting;
 internal static class Devices
 {
     /// <summary>Opens the device; on the thread that will use it.</summary>
-    /// <exception cref="StartupException">The device asked for is not there.</exception>
-    public static IDevice Open(EngineSettings settings, Action<string> say)
+    /// <exception cref="StartupException">The device asked for is not there, or cannot serve the model.</exception>
+    public static IDevice Open(EngineSettings settings, ModelGeometry geometry, DType? weightType, Action<string> say)
     {
-        if (settings.Device == "cuda") throw new StartupException("--device cuda: this build serves on the CPU only", exitCode: 2);
+        if (settings.Device != "cpu")
+        {
+            string? reason = CudaDevice.WhyUnsupported(geometry, weightType);
+            if (reason is null && CudaDevice.TryOpen(0, out reason) is { } cuda) return cuda;
+            if (settings.Device == "cuda") throw new StartupException($"--device cuda: {reason}", exitCode: 2);
+            say($"serving on the CPU: {reason}");
+        }
         return new CpuDevice(new CpuOptions { Threads = settings.Threads ?? 0 });
     }
 }

@@ -40,7 +40,7 @@ internal static class ModelLoading
         var watch = Stopwatch.StartNew();
         var engine = await InferenceEngine.StartAsync(() =>
         {
-            var device = Devices.Open(settings.Engine, line => report(line, null, null));
+            var device = Devices.Open(settings.Engine, config.Geometry, WeightType(settings.Model.Dtype), line => report(line, null, null));
             try
             {
                 var options = Options(settings, device.Kind, length, directory, config, line => report(line, null, null));
