@@ -33,6 +33,15 @@ public class ArchitectureTests
         Assert.Equal(["QwenServe.Compute"], allowing);
     }
 
+    [Fact]
+    public void The_top_level_holds_the_map_and_what_tools_want_there()
+    {
+        string[] map = ["QwenServe.sln", "src", "tests", "deploy", "docker", "appsettings.json", "Dockerfile", "README.md"];
+        string[] tools = ["Directory.Build.props", "Directory.Packages.props", "LICENSE", "global.json"];
+        var found = Directory.EnumerateFileSystemEntries(Repository.Root).Select(e => Path.GetFileName(e)!).Where(e => !e.StartsWith('.') && e != "TestResults");
+        Assert.Empty(found.Except([.. map, .. tools]));
+    }
+
     private static XDocument Load(string project)
         => XDocument.Load(Path.Combine(Repository.Root, "src", project, project + ".csproj"));
 }
