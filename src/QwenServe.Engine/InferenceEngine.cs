@@ -47,6 +47,9 @@ public sealed class InferenceEngine : IAsyncDisposable
 
     public int VocabularySize => _runner.VocabularySize;
 
+    /// <summary>Ids that end a choice, whatever the request.</summary>
+    public IReadOnlyList<int> EosTokenIds => _options.EosTokenIds;
+
     /// <summary>KV blocks, and positions a block.</summary>
     public (int Count, int Size) Blocks => (_runner.BlockCount, _runner.BlockSize);
 

@@ -1,4 +1,5 @@
 using QwenServe.Engine;
+using QwenServe.Text.Grammar;
 
 namespace QwenServe.Generation;
 
@@ -21,6 +22,9 @@ internal sealed record GenerationOptions
     public bool IncludeStop { get; init; }
 
     public bool SkipSpecialTokens { get; init; } = true;
+
+    /// <summary>What the output is held to; null: any text.</summary>
+    public Grammar? Grammar { get; init; }
 
     public string? CacheSalt { get; init; }
 

@@ -46,10 +46,11 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <param name="prompt">Token ids.</param>
     /// <param name="options">How to continue.</param>
     /// <param name="output">How to read what comes; its stop strings are those of <paramref name="options"/>.</param>
+    /// <param name="masks">Makes the mask of each choice, or null; the masks keep <c>min_tokens</c> themselves.</param>
     /// <param name="chat">Whether the prompt was a conversation, for the words of errors.</param>
     /// <param name="cancel">Ends waiting.</param>
     /// <exception cref="ApiException">The engine refuses.</exception>
-    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, bool chat, CancellationToken cancel)
+    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, CancellationToken cancel)
     {
         output = output with { StopStrings = options.Stop, IncludeStopString = options.IncludeStop };
         GenerationStream stream;
@@ -59,9 +60,10 @@ internal sealed class TextGeneration : IAsyncDisposable
             {
                 Id = id,
                 Prompt = prompt,
-                Sampling = options.Sampling,
+                Sampling = masks is null ? options.Sampling : options.Sampling with { MinTokens = 0 },
                 Choices = options.Choices,
                 MaxTokens = options.MaxTokens ?? Default(options, engine.MaxModelLength - prompt.Length),
+                MaskFactory = masks,
                 CacheSalt = options.CacheSalt,
                 PromptLogProbs = options.PromptLogProbs,
             });

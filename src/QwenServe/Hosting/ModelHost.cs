@@ -68,6 +68,7 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
             await model.WarmUpAsync(_stop.Token).ConfigureAwait(false);
             progress.Clear();
             _model = model;
+            _ = model.GrammarVocabulary;
             lifecycle.BecomeReady();
             _loaded.SetResult(model);
             _ = model.Engine.Ended.ContinueWith(_ =>

@@ -2,6 +2,7 @@ using System.Globalization;
 using QwenServe.Engine;
 using QwenServe.Engine.Model;
 using QwenServe.Text.Chat;
+using QwenServe.Text.Grammar;
 using QwenServe.Text.Tokenization;
 
 namespace QwenServe.Hosting;
@@ -9,6 +10,10 @@ namespace QwenServe.Hosting;
 /// <summary>A model that is loaded and answers.</summary>
 internal sealed class ServedModel : IAsyncDisposable
 {
+    private readonly Lazy<Task<GrammarVocabulary>> _grammarVocabulary;
+
+    public ServedModel() => _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Engine.VocabularySize))));
+
     /// <summary>What clients may call it; the first is written in answers.</summary>
     public required IReadOnlyList<string> Names { get; init; }
 
@@ -24,6 +29,12 @@ internal sealed class ServedModel : IAsyncDisposable
 
     /// <summary>Where requests that say nothing take their sampling from.</summary>
     public GenerationConfig Defaults { get; init; } = new();
+
+    /// <summary>The tokens as grammars see them: begun at the end of loading, so that neither readiness nor a request pays for it.</summary>
+    public Task<GrammarVocabulary> GrammarVocabulary => _grammarVocabulary.Value;
+
+    /// <summary>The grammars used last.</summary>
+    public GrammarCache Grammars { get; } = new(64);
 
     public bool ControlTokensInContent { get; init; }
 

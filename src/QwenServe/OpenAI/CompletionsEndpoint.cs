@@ -17,14 +17,15 @@ internal static class CompletionsEndpoint
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
-        var request = CompletionRequest.Read(body.Fields, model.Tokenizer, model.Defaults, context.RequestServices.GetRequiredService<LimitSettings>());
+        var request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
+        var masks = await GrammarMask.FactoryAsync(model, request.Options, ReasoningMode.Off, work.Cancelled).ConfigureAwait(false);
         string id = "cmpl-" + Guid.NewGuid().ToString("N");
         var generations = new List<TextGeneration>(request.Prompts.Count);
         try
         {
             // All are queued before the first byte goes out, so that a refusal is a status.
             foreach (int[] prompt in request.Prompts)
-                generations.Add(TextGeneration.Start(model.Engine, model.Tokenizer, id, prompt, request.Options, new OutputOptions(), chat: false, work.Cancelled));
+                generations.Add(TextGeneration.Start(model.Engine, model.Tokenizer, id, prompt, request.Options, new OutputOptions(), masks, chat: false, work.Cancelled));
             var writer = new CompletionAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Sampling.LogProbs is not null);
             if (request.Stream.Stream) await StreamAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);
             else await AnswerWholeAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);

@@ -1,5 +1,5 @@
-using QwenServe.Engine.Model;
 using QwenServe.Generation;
+using QwenServe.Hosting;
 using QwenServe.Settings;
 using QwenServe.Text.Chat;
 
@@ -20,23 +20,23 @@ internal sealed record ChatCompletionRequest
     /// <summary>Whether the answer begins with the final message it continues (vLLM's extension).</summary>
     public bool Echo { get; init; }
 
-    public static ChatCompletionRequest Read(RequestFields fields, GenerationConfig defaults, LimitSettings limits)
+    public static ChatCompletionRequest Read(RequestFields fields, ServedModel model, LimitSettings limits)
     {
         var conversation = ConversationFields.Read(fields, limits.RejectUnknownFields, out var toolNames);
-        RequireTextFormat(fields);
+        var format = AnswerFormat.Read(fields);
         var stream = StreamOptions.Read(fields);
         bool logProbs = fields.Boolean("logprobs") ?? false;
         int? top = (int?)fields.Integer("top_logprobs", 0, limits.MaxLogProbs);
         if (top is > 0 && !logProbs) throw ApiException.InvalidValue("top_logprobs", "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.");
         int? maxTokens = (int?)fields.Integer("max_completion_tokens", 1, int.MaxValue);
         int? oldMaxTokens = (int?)fields.Integer("max_tokens", 1, int.MaxValue);
-        var options = SamplingFields.Read(fields, maxTokens ?? oldMaxTokens, null, logProbs ? top ?? 0 : null, defaults, limits);
+        var options = SamplingFields.Read(fields, maxTokens ?? oldMaxTokens, null, logProbs ? top ?? 0 : null, model.Defaults, limits);
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
         var request = new ChatCompletionRequest
         {
             Conversation = conversation,
             ToolNames = toolNames,
-            Options = options,
+            Options = options with { Grammar = format?.Compile(model.Grammars) },
             Stream = stream,
             Echo = fields.Boolean("echo") ?? false,
         };
@@ -45,14 +45,5 @@ internal sealed record ChatCompletionRequest
             "documents", "include_reasoning", "top_logprobs");
         if (limits.RejectUnknownFields) fields.RejectUnknown();
         return request;
-    }
-
-    private static void RequireTextFormat(RequestFields fields)
-    {
-        if (fields.Object("response_format") is not { } format) return;
-        string type = format.RequiredText("type");
-        if (type is "json_object" or "json_schema")
-            throw ApiException.Unsupported("response_format", $"Unsupported value: 'response_format' of type '{type}' is not served by this server; 'text' is.");
-        if (type != "text") throw RequestFields.UnknownChoice("response_format.type", type, "text", "json_object", "json_schema");
     }
 }

@@ -1,6 +1,6 @@
 using System.Text.Json;
-using QwenServe.Engine.Model;
 using QwenServe.Generation;
+using QwenServe.Hosting;
 using QwenServe.Settings;
 using QwenServe.Text.Tokenization;
 
@@ -22,15 +22,16 @@ internal sealed record CompletionRequest
     /// <summary>Whether the answer begins with the prompt.</summary>
     public bool Echo { get; init; }
 
-    public static CompletionRequest Read(RequestFields fields, Tokenizer tokenizer, GenerationConfig defaults, LimitSettings limits)
+    public static CompletionRequest Read(RequestFields fields, ServedModel model, LimitSettings limits)
     {
+        var tokenizer = model.Tokenizer;
         string? suffix = fields.Text("suffix");
         var prompts = string.IsNullOrEmpty(suffix) ? Prompt(fields, tokenizer) : Middle(fields, suffix, tokenizer);
         var stream = StreamOptions.Read(fields);
         bool echo = fields.Boolean("echo") ?? false;
         int? logProbs = (int?)fields.Integer("logprobs", 0, Math.Min(5, limits.MaxLogProbs));
         int? maxTokens = (int?)fields.Integer("max_tokens", 0, int.MaxValue);
-        var options = SamplingFields.Read(fields, maxTokens, 16, logProbs, defaults, limits);
+        var options = SamplingFields.Read(fields, maxTokens, 16, logProbs, model.Defaults, limits);
         if (!string.IsNullOrEmpty(suffix))
         {
             if (echo) throw ApiException.InvalidValue("echo", "'echo' is not available together with 'suffix'.");
@@ -40,18 +41,13 @@ internal sealed record CompletionRequest
         if (fields.Integer("best_of", 0, 20) is { } best && best > options.Choices)
             throw ApiException.Unsupported("best_of", "Unsupported value: 'best_of' may not be more than 'n'.");
         if (options.Choices * prompts.Count > MaxPrompts) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than {MaxPrompts}.");
-        RequireTextFormat(fields);
+        var format = AnswerFormat.Read(fields);
         fields.Ignore("model", "repository");
         if (limits.RejectUnknownFields) fields.RejectUnknown();
+        options = options with { Grammar = format?.Compile(model.Grammars) };
         // The log-probs of an echoed prompt are part of the answer's.
         if (echo && logProbs is { } top) options = options with { PromptLogProbs = Math.Max(top, options.PromptLogProbs ?? 0) };
         return new CompletionRequest { Prompts = prompts, Options = options, Stream = stream, Echo = echo };
-    }
-
-    private static void RequireTextFormat(RequestFields fields)
-    {
-        if (fields.Object("response_format") is { } format && format.RequiredText("type") != "text")
-            throw ApiException.Unsupported("response_format", "Unsupported value: 'response_format' may be 'text'.");
     }
 
     private static List<int[]> Prompt(RequestFields fields, Tokenizer tokenizer)

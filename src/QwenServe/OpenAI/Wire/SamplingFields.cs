@@ -93,7 +93,7 @@ internal static class SamplingFields
     /// <summary>What would change the answer and is not served is refused rather than ignored.</summary>
     private static void RefuseUnserved(RequestFields fields)
     {
-        foreach (string name in (ReadOnlySpan<string>)["structured_outputs", "guided_json", "guided_regex", "guided_choice", "guided_grammar", "bad_words", "allowed_token_ids", "logits_processors"])
+        foreach (string name in (ReadOnlySpan<string>)["bad_words", "allowed_token_ids", "logits_processors"])
             if (fields.Find(name) is { } value && !(value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0))
                 throw ApiException.Unsupported(name, $"Unsupported parameter: '{name}' is not served by this server.");
         if (fields.Boolean("use_beam_search") == true) throw ApiException.Unsupported("use_beam_search", "Unsupported parameter: 'use_beam_search' is not served by this server.");
