@@ -6,35 +6,29 @@ namespace QwenServe.Text.Grammar;
 /// </summary>
 internal sealed class GrammarChecker
 {
+    // The place of states that belong to no grammar: they reach an end, and not at once.
+    private const int Shared = -1;
+
     private readonly List<State> _states = [];
     private readonly List<Rule> _rules = [];
+    private readonly Dictionary<State, int> _places = new(ReferenceEqualityComparer.Instance);
+    private readonly List<int[]> _edges = [];
+    private readonly List<(int Start, int Return)[]> _calls = [];
 
     public GrammarChecker(Rule root)
     {
-        var seenRules = new HashSet<Rule>();
-        var seenStates = new HashSet<State>(ReferenceEqualityComparer.Instance);
+        var seen = new HashSet<Rule>();
         AddRule(root);
         for (var i = 0; i < _states.Count; i++)
         {
-            foreach (var edge in _states[i].Edges) AddState(edge.To);
-            foreach (var call in _states[i].Calls)
-            {
-                AddState(call.Return);
-                AddRule(call.Rule);
-            }
+            _edges.Add(Array.ConvertAll(_states[i].Edges, e => Place(e.To)));
+            _calls.Add(Array.ConvertAll(_states[i].Calls, c => (AddRule(c.Rule), Place(c.Return))));
         }
 
-        void AddRule(Rule rule)
+        int AddRule(Rule rule)
         {
-            if (!seenRules.Add(rule)) return;
-            _rules.Add(rule);
-            AddState(rule.Start);
-        }
-
-        void AddState(State state)
-        {
-            // Shared states reach an end and call nothing.
-            if (!state.Shared && seenStates.Add(state)) _states.Add(state);
+            if (seen.Add(rule)) _rules.Add(rule);
+            return Place(rule.Start);
         }
     }
 
@@ -45,50 +39,57 @@ internal sealed class GrammarChecker
         RefuseLeftRecursion();
     }
 
+    private int Place(State state)
+    {
+        if (state.Shared) return Shared;
+        if (_places.TryGetValue(state, out var place)) return place;
+        _places[state] = place = _states.Count;
+        _states.Add(state);
+        return place;
+    }
+
     private void Prune()
     {
-        var alive = new HashSet<State>(ReferenceEqualityComparer.Instance);
-        for (var changed = true; changed;)
+        var alive = new bool[_states.Count];
+        var count = 0;
+        for (var before = -1; before != count;)
         {
-            changed = false;
-            for (var i = _states.Count - 1; i >= 0; i--)
+            before = count;
+            for (var i = alive.Length - 1; i >= 0; i--)
             {
-                var state = _states[i];
-                if (alive.Contains(state)) continue;
-                if (!state.Accepts && !Array.Exists(state.Edges, e => IsAlive(e.To)) && !Array.Exists(state.Calls, IsCallAlive)) continue;
-                alive.Add(state);
-                changed = true;
+                if (alive[i]) continue;
+                if (!_states[i].Accepts && !Array.Exists(_edges[i], IsAlive) && !Array.Exists(_calls[i], c => IsAlive(c.Start) && IsAlive(c.Return))) continue;
+                alive[i] = true;
+                count++;
             }
         }
-        if (!IsAlive(_rules[0].Start)) throw new GrammarException("The grammar admits nothing.");
-        if (alive.Count == _states.Count) return;
-        foreach (var state in _states)
+        if (!IsAlive(Place(_rules[0].Start))) throw new GrammarException("The grammar admits nothing.");
+        if (count == alive.Length) return;
+        for (var i = 0; i < alive.Length; i++)
         {
-            if (!Array.TrueForAll(state.Edges, e => IsAlive(e.To))) state.Edges = Array.FindAll(state.Edges, e => IsAlive(e.To));
-            if (!Array.TrueForAll(state.Calls, IsCallAlive)) state.Calls = Array.FindAll(state.Calls, IsCallAlive);
+            var state = _states[i];
+            if (!Array.TrueForAll(_edges[i], IsAlive)) state.Edges = Array.FindAll(state.Edges, e => IsAlive(Place(e.To)));
+            if (!Array.TrueForAll(_calls[i], c => IsAlive(c.Start) && IsAlive(c.Return)))
+                state.Calls = Array.FindAll(state.Calls, c => IsAlive(Place(c.Rule.Start)) && IsAlive(Place(c.Return)));
         }
 
-        bool IsAlive(State state) => state.Shared || alive.Contains(state);
-
-        bool IsCallAlive(RuleCall call) => IsAlive(call.Rule.Start) && IsAlive(call.Return);
+        bool IsAlive(int place) => place == Shared || alive[place];
     }
 
     private void RefuseLeftRecursion()
     {
-        var nullable = new HashSet<State>(ReferenceEqualityComparer.Instance);
+        var nullable = new bool[_states.Count];
         for (var changed = true; changed;)
         {
             changed = false;
-            for (var i = _states.Count - 1; i >= 0; i--)
+            for (var i = nullable.Length - 1; i >= 0; i--)
             {
-                var state = _states[i];
-                if (nullable.Contains(state)) continue;
-                if (!state.Accepts && !Array.Exists(state.Calls, c => nullable.Contains(c.Rule.Start) && nullable.Contains(c.Return))) continue;
-                nullable.Add(state);
-                changed = true;
+                if (nullable[i] || (!_states[i].Accepts && !Array.Exists(_calls[i], c => IsNullable(c.Start) && IsNullable(c.Return)))) continue;
+                nullable[i] = changed = true;
             }
         }
         var marks = new Dictionary<Rule, bool>();
+        var depth = 0;
         foreach (var rule in _rules) Enter(rule);
 
         void Enter(Rule rule)
@@ -98,7 +99,7 @@ internal sealed class GrammarChecker
                 if (!done) throw new GrammarException($"The grammar is left-recursive: '{rule.Name}' may call itself before it reads anything.");
                 return;
             }
-            if (marks.Count(m => !m.Value) > 2_000) throw new GrammarException("The grammar is too deep.");
+            if (++depth > 2_000) throw new GrammarException("The grammar is too deep.");
             marks[rule] = false;
             var seen = new HashSet<State>(ReferenceEqualityComparer.Instance);
             var work = new Stack<State>([rule.Start]);
@@ -108,10 +109,13 @@ internal sealed class GrammarChecker
                 foreach (var call in state.Calls)
                 {
                     Enter(call.Rule);
-                    if (nullable.Contains(call.Rule.Start)) work.Push(call.Return);
+                    if (IsNullable(Place(call.Rule.Start))) work.Push(call.Return);
                 }
             }
             marks[rule] = true;
+            depth--;
         }
+
+        bool IsNullable(int place) => place != Shared && nullable[place];
     }
 }

@@ -113,24 +113,27 @@ public sealed class GrammarMatcher
         if (item.Stack.Leaving(item.State) is { } known) return known;
         var analysis = item.State.Analyze(_vocabulary);
         int[] found = [];
-        if (analysis.Rests is { } rests)
+        if (analysis.Rests is not null || analysis.Ends.Length > 0)
         {
             _leaving.Clear();
             Level(0).Clear();
             Level(0).Add(item.Stack.Return!, item.Stack.Parent!);
-            Walk(rests, analysis.Excluded);
+            if (analysis.Rests is { } rests) Walk(rests, 0, analysis.Excluded);
+            foreach (var end in analysis.Ends) Walk(_vocabulary.Trie, end, analysis.Excluded);
             found = [.. _leaving];
         }
         item.Stack.SetLeaving(item.State, found);
         return found;
     }
 
-    private void Walk(TokenTrie rests, HashSet<int>? excluded)
+    private void Walk(TokenTrie rests, int below, HashSet<int>? excluded)
     {
         ReadOnlySpan<byte> bytes = rests.Bytes, depths = rests.Depths;
-        for (var i = 1; i < bytes.Length;)
+        var ground = depths[below];
+        var end = rests.Skips[below];
+        for (var i = below + 1; i < end;)
         {
-            var depth = depths[i];
+            var depth = depths[i] - ground;
             var level = Level(depth);
             level.Advance(_levels[depth - 1], bytes[i]);
             if (level.IsEmpty)

@@ -34,7 +34,7 @@ internal class State
     public bool Shared { get; init; }
 
     /// <summary>A shared state with nearly the same continuations, from which the analysis of this one starts.</summary>
-    public State? Base { get; set; }
+    public virtual State? Base { get; set; }
 
     /// <summary>Nothing can follow within the rule, so a call that returns here needs no place on the stack.</summary>
     public bool OnlyEnds => Accepts && Calls.Length == 0 && Edges.Length == 0;

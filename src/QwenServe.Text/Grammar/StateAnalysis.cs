@@ -11,27 +11,33 @@ internal sealed class StateAnalysis
     // Fewer tokens are set one by one, more are a mask of the whole vocabulary.
     private const int MaxListed = 1_500;
 
+    // Rests up to so many nodes are put together into a trie of their own; more are walked where they are.
+    private const int MaxMerged = 30_000;
+
     private readonly int[]? _listed;
     private readonly uint[]? _mask;
 
     /// <summary>The analysis of a state that no token can tell from its own.</summary>
     public StateAnalysis(StateAnalysis same)
-        : this(same.Vocabulary, same._listed, same._mask, same.Rests, same.Excluded)
+        : this(same.Vocabulary, same._listed, same._mask, same.Rests, same.Ends, same.Excluded)
     {
     }
 
-    private StateAnalysis(GrammarVocabulary vocabulary, int[]? listed, uint[]? mask, TokenTrie? rests, HashSet<int>? excluded) =>
-        (Vocabulary, _listed, _mask, Rests, Excluded) = (vocabulary, listed, mask, rests, excluded);
+    private StateAnalysis(GrammarVocabulary vocabulary, int[]? listed, uint[]? mask, TokenTrie? rests, int[] ends, HashSet<int>? excluded) =>
+        (Vocabulary, _listed, _mask, Rests, Ends, Excluded) = (vocabulary, listed, mask, rests, ends, excluded);
 
     public GrammarVocabulary Vocabulary { get; }
 
     /// <summary>The same state's analysis of another vocabulary.</summary>
     public StateAnalysis? Next { get; set; }
 
-    /// <summary>Rests of tokens behind the rule's end, with the tokens; null when no token goes further.</summary>
+    /// <summary>Rests of tokens behind the rule's end, with the tokens; null when no token goes further or <see cref="Ends"/> has them.</summary>
     public TokenTrie? Rests { get; }
 
-    /// <summary>Tokens in <see cref="Rests"/> that do not count here.</summary>
+    /// <summary>Nodes of the vocabulary's trie behind which the rests are, where they are too many to be put together.</summary>
+    public int[] Ends { get; }
+
+    /// <summary>Tokens among the rests that do not count here.</summary>
     public HashSet<int>? Excluded { get; }
 
     /// <summary>Adds the tokens that fit.</summary>
@@ -69,7 +75,7 @@ internal sealed class StateAnalysis
     /// <summary>Walks the trie with the automaton of the stacks that the state opens; each set of stacks is made once.</summary>
     public static StateAnalysis Compute(GrammarVocabulary vocabulary, State state)
     {
-        if (state.Edges.Length == 0) return new(vocabulary, [], null, null, null);
+        if (state.Edges.Length == 0) return new(vocabulary, [], null, null, [], null);
         var machine = new Machine();
         var start = machine.StartAt(state);
         return state.Base is { } model ? Differing(vocabulary, machine, start, model) : Whole(vocabulary, machine, start);
@@ -108,7 +114,10 @@ internal sealed class StateAnalysis
             if (machine.Ended(now) && skips[i] > i + 1) ends.Add(i);
             i = machine.IsDone(now) ? skips[i] : i + 1;
         }
-        return new(vocabulary, mask is null ? [.. found] : null, mask, TokenTrie.Below(trie, ends), null);
+        long below = 0;
+        foreach (var end in ends) below += skips[end] - end;
+        var merges = below <= MaxMerged;
+        return new(vocabulary, mask is null ? [.. found] : null, mask, merges ? TokenTrie.Below(trie, ends) : null, merges ? [] : [.. ends], null);
     }
 
     /// <summary>
@@ -126,7 +135,6 @@ internal sealed class StateAnalysis
         var excluded = new HashSet<int>();
         var paths = new (int Own, int Model)[trie.Height + 1];
         paths[0] = (start, machine.StartAt(model));
-        var ends = new List<int>();
         for (var i = 1; i < bytes.Length;)
         {
             var depth = depths[i];
@@ -152,7 +160,7 @@ internal sealed class StateAnalysis
                 foreach (var id in trie.Tokens[trie.TokensAt[i]..trie.TokensAt[skips[i]]]) excluded.Add(id);
             i++;
         }
-        return new(vocabulary, null, mask, same.Rests, excluded.Count == 0 ? null : excluded);
+        return new(vocabulary, null, mask, same.Rests, same.Ends, excluded.Count == 0 ? null : excluded);
     }
 
     /// <summary>The deterministic automaton of the stacks above a bottom, made as it is walked.</summary>

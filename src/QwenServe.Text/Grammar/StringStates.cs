@@ -40,6 +40,8 @@ internal sealed class StringStates : State
         ? Known.GetOrAdd((min, max), static key => new StringStates(key.Min, key.Max))
         : new StringStates(min, max);
 
+    public override State? Base => _min == 0 && _max == Unbounded ? null : Any;
+
     public override State Representative(int longest) => Body(Math.Min(_min, longest + 1), _max > longest ? Unbounded : _max);
 
     protected override ByteEdge[] Expand()
