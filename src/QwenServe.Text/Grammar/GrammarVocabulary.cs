@@ -59,6 +59,7 @@ public sealed class GrammarVocabulary
     /// </summary>
     private void WarmUp()
     {
+        foreach (var rule in (ReadOnlySpan<Rule>)[JsonRules.Space, JsonRules.Integer, JsonRules.Number, JsonRules.Boolean, JsonRules.Null]) AnalyzeAll(rule.Start);
         StringStates.Any.Analyze(this);
         for (var left = 0; left <= Math.Min(LongestToken, 64); left++) StringStates.Body(0, left).Analyze(this);
         var mask = new uint[Words];
@@ -76,6 +77,18 @@ public sealed class GrammarVocabulary
                 if (!matcher.AcceptByte(b)) break;
                 matcher.Fill(mask);
             }
+        }
+    }
+
+    private void AnalyzeAll(State start)
+    {
+        var seen = new HashSet<State>(ReferenceEqualityComparer.Instance) { start };
+        var work = new Stack<State>([start]);
+        while (work.TryPop(out var state))
+        {
+            state.Analyze(this);
+            foreach (var edge in state.Edges)
+                if (seen.Add(edge.To)) work.Push(edge.To);
         }
     }
 }

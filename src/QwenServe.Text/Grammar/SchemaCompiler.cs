@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Text.Json;
 
 namespace QwenServe.Text.Grammar;
@@ -9,6 +10,10 @@ namespace QwenServe.Text.Grammar;
 internal sealed class SchemaCompiler
 {
     private const int MaxCounted = 20_000;
+    private const int MaxStrings = 500;
+    private const int MaxKeptStates = 500;
+
+    private static readonly ConcurrentDictionary<string, Rule> Strings = new(StringComparer.Ordinal);
 
     private readonly SchemaReader _reader;
     private readonly SchemaValidator _validator;
@@ -125,7 +130,14 @@ internal sealed class SchemaCompiler
         }
         if (min > MaxCounted || (max > MaxCounted && max != StringStates.Unbounded))
             throw shape.Nodes[0].Refuse(min > MaxCounted ? "minLength" : "maxLength", "cannot be enforced beside a pattern: the number is too large");
-        return StringRule.Of("string", shape.Strings!);
+        // The same formats and patterns come again and again, in one schema and in others; what their states know of a vocabulary is shared.
+        var key = string.Join('\n', shape.Nodes.Where(n => n.Has("pattern")).Select(n => n.Schema.GetProperty("pattern").ToString())
+            .Concat(shape.Nodes.Where(n => n.Has("format")).Select(n => "\0" + n.Schema.GetProperty("format").ToString())).Append($"\0{min},{max}"));
+        if (Strings.TryGetValue(key, out var known)) return known;
+        var strings = shape.Strings!;
+        var rule = StringRule.Of("string", strings);
+        if (Strings.Count < MaxStrings && strings.States.Count <= MaxKeptStates) Strings.TryAdd(key, rule);
+        return rule;
     }
 
     private static void Value(Nfa nfa, int from, JsonElement value, int to)
