@@ -23,7 +23,13 @@ internal static class UnicodeProperties
 
     private static readonly Dictionary<string, char> Groups = new(StringComparer.Ordinal)
     {
-        ["Letter"] = 'L', ["Mark"] = 'M', ["Number"] = 'N', ["Separator"] = 'Z', ["Other"] = 'C', ["Punctuation"] = 'P', ["Symbol"] = 'S',
+        ["Letter"] = 'L',
+        ["Mark"] = 'M',
+        ["Number"] = 'N',
+        ["Separator"] = 'Z',
+        ["Other"] = 'C',
+        ["Punctuation"] = 'P',
+        ["Symbol"] = 'S',
     };
 
     /// <summary>The code points of a property expression (<c>L</c>, <c>Lu</c>, <c>Letter</c>, <c>gc=Lu</c>), or null when it is not a category.</summary>

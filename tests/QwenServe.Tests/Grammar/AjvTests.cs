@@ -91,7 +91,9 @@ public class AjvTests
     {
         using var process = Process.Start(new ProcessStartInfo("node", $"{script} {arguments}")
         {
-            WorkingDirectory = Folder, RedirectStandardInput = true, RedirectStandardOutput = true,
+            WorkingDirectory = Folder,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
         })!;
         var writing = Task.Run(() =>
         {
