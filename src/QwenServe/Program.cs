@@ -2,11 +2,14 @@ using QwenServe;
 using QwenServe.Hosting;
 using QwenServe.Settings;
 
-var (values, exitCode) = CommandLine.Parse(args, Console.Out, Console.Error);
+bool health = args is [HealthCommand.Name, ..];
+var (values, exitCode) = CommandLine.Parse(health ? args[1..] : args, Console.Out, Console.Error);
 if (values is null) return exitCode;
 try
 {
-    await using var app = ServerApp.Build(QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable));
+    var settings = QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable);
+    if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out);
+    await using var app = ServerApp.Build(settings);
     return await app.RunAsync();
 }
 catch (StartupException e)

@@ -7,6 +7,7 @@ internal static class Program
     {
         ["front"] = ("HTTP, JSON and events around a device that computes nothing: --streams N --tokens N --step-ms N --runs N", FrontBenchmark.Run),
         ["grammar"] = ("structured output: compile time, mask time and allocation with a real vocabulary", GrammarBenchmark.Run),
+        ["load"] = ("load on any OpenAI-compatible server: latencies, goodput, errors (--url, --model, ...)", Load.LoadBenchmark.Run),
         ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
         ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
         ["cpu-ops"] = ("each operation of the CPU device beside the machine's limits: --geometry 0.5b|1.5b|7b --type bf16|f16|f32 --rows 1,16,512 --threads N --runs N", CpuBenchmark.Operations),

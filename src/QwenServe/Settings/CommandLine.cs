@@ -14,6 +14,7 @@ public static class CommandLine
           qwenserve --model Qwen/Qwen2.5-0.5B-Instruct      downloads it once, then serves it
           qwenserve --model ./my-checkpoint --port 9000 --max-model-len 8k
           qwenserve --model Qwen/Qwen2.5-7B-Instruct --device cuda --host 0.0.0.0 --api-key secret
+          qwenserve health --port 9000                      whether that server is ready: exit code 0 or 1
           curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \
             -d '{"model": "qwenserve-demo", "messages": [{"role": "user", "content": "Hello!"}]}'
 
