@@ -57,9 +57,9 @@ internal sealed class LoadRunner(LoadOptions options)
             for (double due = began + workload.Gap(); More(); due += workload.Gap(), sent++)
             {
                 var request = workload.Next();
-                double wait = due - client.Now;
+                double at = due, wait = at - client.Now;
                 if (wait > 0) await Task.Delay(TimeSpan.FromSeconds(wait), CancellationToken.None).ConfigureAwait(false);
-                open.Add(Task.Run(() => Send(request, due), CancellationToken.None));
+                open.Add(Task.Run(() => Send(request, at), CancellationToken.None));
             }
             await Task.WhenAll(open).ConfigureAwait(false);
         }

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using System.Xml.Linq;
 using QwenServe.Benchmarks.Load;
 using QwenServe.Tests.Api;
 
@@ -15,7 +14,9 @@ public class LoadGeneratorTests
     [InlineData("chat", 200.0)]
     public async Task Counts_what_the_server_says_it_did(string endpoint, double? rate)
     {
-        await using var server = await TestServer.StartAsync(ScriptedModel.Endless());
+        var model = ScriptedModel.Endless();
+        await using var server = await TestServer.StartAsync(model);
+        model.Device.StepTime = TimeSpan.FromMilliseconds(3);
         var options = Options(server) with { Chat = endpoint == "chat", Rate = rate, Requests = 20, Concurrency = 4, Warmup = 3 };
         var runner = new LoadRunner(options);
         var results = await runner.RunAsync();
@@ -30,7 +31,7 @@ public class LoadGeneratorTests
         Assert.All(summary.Latencies, l => Assert.NotEmpty(l.Sorted));
         Assert.Contains("answered 20 of 20", summary.Table(), StringComparison.Ordinal);
         Assert.Equal(20, JsonDocument.Parse(summary.Json()).RootElement.GetProperty("answered").GetInt32());
-        var chart = XDocument.Parse(LoadChart.Draw(summary));
+        var chart = System.Xml.Linq.XDocument.Parse(LoadChart.Draw(summary));
         Assert.Equal(7, chart.Descendants().Count(e => e.Name.LocalName == "polyline"));
     }
 
