@@ -152,6 +152,6 @@ internal static class ModelLoading
     private sealed class WeightProgress(Action<string, double?, string?> report, string name) : IProgress<LoadProgress>
     {
         public void Report(LoadProgress value) => report("loading " + name, value.Total == 0 ? null : (double)value.Loaded / value.Total,
-            string.Create(CultureInfo.InvariantCulture, $"{value.Loaded / 1e9:F1} of {value.Total / 1e9:F1} GB"));
+            string.Create(CultureInfo.InvariantCulture, $"{value.Loaded / 1e6:F0} of {value.Total / 1e6:F0} MB"));
     }
 }

@@ -18,6 +18,8 @@ internal static class CompletionsEndpoint
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
         var request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
+        // More than the queue holds would be told to come again for ever.
+        CompletionRequest.RequireFewPrompts(request.Prompts.Count, context.RequestServices.GetRequiredService<QwenServeSettings>().Engine.MaxNumWaiting);
         var masks = await GrammarMask.FactoryAsync(model, request.Options, ReasoningMode.Off, work.Cancelled).ConfigureAwait(false);
         string id = "cmpl-" + Guid.NewGuid().ToString("N");
         var generations = new List<TextGeneration>(request.Prompts.Count);

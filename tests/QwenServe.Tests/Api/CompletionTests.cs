@@ -115,6 +115,18 @@ public class CompletionTests
     }
 
     [Fact]
+    public async Task More_prompts_than_the_queue_ever_holds_are_a_wrong_request_and_no_overload()
+    {
+        var model = ScriptedModel.Saying("x");
+        model.Options = o => o with { MaxQueuedRequests = 4 };
+        await using var server = await TestServer.StartAsync(model, s => s with { Engine = s.Engine with { MaxNumWaiting = 4 } });
+        await PostAsync(server, """{"model":"short","prompt":["a","b","c","d"]}""");
+        using var response = await server.PostAsync(Path, """{"model":"short","prompt":["a","b","c","d","e"]}""");
+        Assert.Equal(System.Net.HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Contains("maximum length 4,", (await TestServer.JsonAsync(response)).GetProperty("error").GetProperty("message").GetString(), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_default_length_never_makes_a_prompt_too_long()
     {
         await using var server = await TestServer.StartAsync(ScriptedModel.Endless());

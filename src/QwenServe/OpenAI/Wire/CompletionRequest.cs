@@ -98,10 +98,11 @@ internal sealed record CompletionRequest
         return [.. prefixes.Select(p => tokenizer.Encode(FillInTheMiddle.Prompt(p.GetString()!, suffix, repository)))];
     }
 
-    private static void RequireFewPrompts(int count)
+    /// <exception cref="ApiException">There are more prompts than <paramref name="most"/>.</exception>
+    public static void RequireFewPrompts(int count, int most = MaxPrompts)
     {
-        if (count > MaxPrompts)
-            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length {MaxPrompts}, but got an array with length {count} instead.", "prompt", "array_above_max_length");
+        if (count > most)
+            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length {most}, but got an array with length {count} instead.", "prompt", "array_above_max_length");
     }
 
     /// <summary>An empty prompt is the start of a document.</summary>
