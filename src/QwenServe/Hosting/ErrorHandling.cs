@@ -40,6 +40,8 @@ internal sealed class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling>
         {
             // The client has left. Nobody reads this status, but the log and the metrics do.
             if (!context.Response.HasStarted) context.Response.StatusCode = 499;
+            // Or Kestrel tries to read the rest of a body that never comes, and logs that as an error of its own.
+            context.Abort();
             return;
         }
         catch (Exception e)
