@@ -38,7 +38,8 @@ public class ArchitectureTests
     {
         string[] map = ["QwenServe.sln", "src", "tests", "deploy", "docker", "appsettings.json", "Dockerfile", "README.md"];
         string[] tools = ["Directory.Build.props", "Directory.Packages.props", "LICENSE", "global.json"];
-        var found = Directory.EnumerateFileSystemEntries(Repository.Root).Select(e => Path.GetFileName(e)!).Where(e => !e.StartsWith('.') && e != "TestResults");
+        var found = Directory.EnumerateFileSystemEntries(Repository.Root).Select(e => Path.GetFileName(e)!).Where(e => !e.StartsWith('.') && e != "TestResults"
+            && (File.Exists(Path.Combine(Repository.Root, e)) || Directory.EnumerateFiles(Path.Combine(Repository.Root, e), "*", SearchOption.AllDirectories).Any()));
         Assert.Empty(found.Except([.. map, .. tools]));
     }
 
