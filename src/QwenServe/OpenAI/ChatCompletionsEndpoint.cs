@@ -21,7 +21,7 @@ internal static class ChatCompletionsEndpoint
         var prompt = ChatPrompt.Render(model, request.Conversation);
         var masks = await GrammarMask.FactoryAsync(model, request.Options, prompt.Reasoning, work.Cancelled).ConfigureAwait(false);
         string id = "chatcmpl-" + Guid.NewGuid().ToString("N");
-        var output = new OutputOptions { Reasoning = prompt.Reasoning, Tools = request.ToolNames.Count > 0, ToolNames = request.ToolNames };
+        var output = new OutputOptions { Reasoning = prompt.Reasoning, Tools = request.ReadsCalls, ToolNames = request.ToolNames };
         // Queued here, so that a refusal is a status and not a broken stream.
         await using var generation = TextGeneration.Start(model.Engine, model.Tokenizer, id, prompt.Tokens, request.Options, output, masks, chat: true, work.Cancelled);
         var writer = new ChatAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Choices, request.Options.Sampling.LogProbs is not null);

@@ -2,7 +2,10 @@ using QwenServe.Compute;
 
 namespace QwenServe.Tests.Api;
 
-/// <summary>A device without a model: each sequence says what a script has for its prompt. The engine around it is the real one.</summary>
+/// <summary>
+/// A device without a model: each sequence says what a script has for its prompt, and the least admitted id where a mask forbids that. The
+/// engine around it is the real one.
+/// </summary>
 /// <param name="script">From a prompt to the ids that follow it; the last one repeats.</param>
 internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 {
@@ -44,7 +47,7 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     public void Sample(SamplingInputs inputs)
     {
         var rows = inputs.Rows.AsSpan(0, inputs.Count).ToArray();
-        int[] tokens = [.. rows.Select(Draw)];
+        int[] tokens = [.. rows.Select(row => Draw(row, inputs))];
         _pending.Enqueue(results =>
         {
             results.Count = rows.Length;
@@ -130,10 +133,15 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 
     public void Dispose() => Gate.Dispose();
 
-    private int Draw(SamplingRow row)
+    private int Draw(SamplingRow row, SamplingInputs inputs)
     {
         if (row.Target >= 0) return row.Target;
         var (length, ids) = _slots[row.Slot];
-        return ids[Math.Min(row.Position - length, ids.Length - 1)];
+        int id = ids[Math.Min(row.Position - length, ids.Length - 1)];
+        if (row.MaskRow < 0) return id;
+        var mask = inputs.Masks.AsSpan(row.MaskRow * inputs.MaskStride, inputs.MaskStride);
+        if ((mask[id >> 5] & (1u << id)) != 0) return id;
+        int word = mask.IndexOfAnyExcept(0u);
+        return word * 32 + System.Numerics.BitOperations.TrailingZeroCount(mask[word]);
     }
 }

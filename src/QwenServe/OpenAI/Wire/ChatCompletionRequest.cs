@@ -10,7 +10,12 @@ internal sealed record ChatCompletionRequest
 {
     public required Conversation Conversation { get; init; }
 
-    /// <summary>Names of the tools that may be called; empty when calls are not looked for.</summary>
+    /// <summary>Whether calls are looked for in the answer.</summary>
+    public required bool ReadsCalls { get; init; }
+
+    /// <summary>
+    /// Names by which calls in other forms than the template's are known. None when the form is enforced: only calls in it are held to their schema.
+    /// </summary>
     public required IReadOnlyList<string> ToolNames { get; init; }
 
     public required GenerationOptions Options { get; init; }
@@ -22,7 +27,7 @@ internal sealed record ChatCompletionRequest
 
     public static ChatCompletionRequest Read(RequestFields fields, ServedModel model, LimitSettings limits)
     {
-        var conversation = ConversationFields.Read(fields, limits.RejectUnknownFields, out var toolNames);
+        var conversation = ConversationFields.Read(fields, limits.RejectUnknownFields, out var tools);
         var format = AnswerFormat.Read(fields);
         var stream = StreamOptions.Read(fields);
         bool logProbs = fields.Boolean("logprobs") ?? false;
@@ -32,15 +37,17 @@ internal sealed record ChatCompletionRequest
         int? oldMaxTokens = (int?)fields.Integer("max_tokens", 1, int.MaxValue);
         var options = SamplingFields.Read(fields, maxTokens ?? oldMaxTokens, null, logProbs ? top ?? 0 : null, model.Defaults, limits);
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
+        if (fields.Boolean("parallel_tool_calls") == false) tools = tools with { Single = true };
+        var grammar = tools.Compile(format, model.Grammars);
         var request = new ChatCompletionRequest
         {
             Conversation = conversation,
-            ToolNames = toolNames,
-            Options = options with { Grammar = format?.Compile(model.Grammars) },
+            ReadsCalls = tools.Callable.Count > 0,
+            ToolNames = grammar is null ? [.. tools.Callable.Select(t => t.Name)] : [],
+            Options = options with { Grammar = grammar },
             Stream = stream,
             Echo = fields.Boolean("echo") ?? false,
         };
-        fields.Boolean("parallel_tool_calls");
         fields.Ignore("model", "modalities", "verbosity", "reasoning_effort", "prediction", "web_search_options", "moderation", "functions", "function_call", "audio",
             "documents", "include_reasoning", "top_logprobs");
         if (limits.RejectUnknownFields) fields.RejectUnknown();

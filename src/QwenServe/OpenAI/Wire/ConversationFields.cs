@@ -10,17 +10,17 @@ internal static class ConversationFields
     private static readonly string[] Roles = ["developer", "system", "user", "assistant", "tool", "function"];
 
     /// <param name="fields">The request.</param>
-    /// <param name="toolNames">Names of the tools the model is shown.</param>
     /// <param name="rejectUnknown">Whether unknown fields of messages and tools are errors.</param>
-    public static Conversation Read(RequestFields fields, bool rejectUnknown, out IReadOnlyList<string> toolNames)
+    /// <param name="demand">Which tools may be called, and what is demanded of the calls.</param>
+    public static Conversation Read(RequestFields fields, bool rejectUnknown, out ToolDemand demand)
     {
         var messages = fields.Array("messages") ?? throw ApiException.Missing("messages");
         if (messages.Length == 0) throw Empty("messages");
         var conversation = new List<ConversationMessage>(messages.Length);
         for (int i = 0; i < messages.Length; i++) conversation.Add(Message(new RequestFields(messages[i], $"messages[{i}]"), rejectUnknown));
 
-        var (tools, names) = Tools(fields, rejectUnknown);
-        toolNames = names;
+        var declared = Tools(fields, rejectUnknown, out var tools);
+        demand = Demand(fields, declared);
         if (fields.Find("chat_template") is not null) throw ApiException.Unsupported("chat_template", "Unsupported parameter: 'chat_template' is set by the server, not by requests.");
         bool continues = fields.Boolean("continue_final_message") ?? false;
         bool? generates = fields.Boolean("add_generation_prompt");
@@ -29,7 +29,7 @@ internal static class ConversationFields
         return new Conversation
         {
             Messages = conversation,
-            Tools = tools,
+            Tools = demand.Callable.Count > 0 ? tools : [],
             TemplateVariables = fields.Object("chat_template_kwargs")?.Element.GetRawText(),
             AddGenerationPrompt = generates ?? !continues,
             ContinueFinalMessage = continues,
@@ -104,78 +104,90 @@ internal static class ConversationFields
         return calls;
     }
 
-    private static (List<string> Tools, List<string> Names) Tools(RequestFields fields, bool rejectUnknown)
+    /// <param name="fields">The request.</param>
+    /// <param name="rejectUnknown">Whether unknown fields are errors.</param>
+    /// <param name="texts">Each as it was sent, for the template.</param>
+    private static List<DeclaredTool> Tools(RequestFields fields, bool rejectUnknown, out List<string> texts)
     {
-        var tools = new List<string>();
-        var names = new List<string>();
-        if (fields.Array("tools") is { } elements)
+        texts = [];
+        var tools = new List<DeclaredTool>();
+        if (fields.Array("tools") is not { } elements) return tools;
+        if (elements.Length == 0) throw Empty("tools");
+        for (int i = 0; i < elements.Length; i++)
         {
-            if (elements.Length == 0) throw Empty("tools");
-            for (int i = 0; i < elements.Length; i++)
+            string path = $"tools[{i}]";
+            var tool = new RequestFields(elements[i], path);
+            string type = tool.RequiredText("type");
+            if (type != "function") throw RequestFields.UnknownChoice(tool.PathOf("type"), type, "function");
+            var function = tool.Object("function") ?? throw ApiException.Missing(tool.PathOf("function"));
+            string name = function.RequiredText("name");
+            if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+                throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
+            function.Text("description");
+            tools.Add(new DeclaredTool(name, function.Object("parameters")?.Element, function.Boolean("strict") ?? false, path));
+            if (rejectUnknown)
             {
-                var tool = new RequestFields(elements[i], $"tools[{i}]");
-                string type = tool.RequiredText("type");
-                if (type != "function") throw RequestFields.UnknownChoice(tool.PathOf("type"), type, "function");
-                var function = tool.Object("function") ?? throw ApiException.Missing(tool.PathOf("function"));
-                string name = function.RequiredText("name");
-                if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
-                    throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
-                function.Text("description");
-                function.Object("parameters");
-                function.Boolean("strict");
-                if (rejectUnknown)
-                {
-                    tool.RejectUnknown();
-                    function.RejectUnknown();
-                }
-                tools.Add(elements[i].GetRawText());
-                names.Add(name);
+                tool.RejectUnknown();
+                function.RejectUnknown();
             }
+            texts.Add(elements[i].GetRawText());
         }
-        return Choose(fields, tools, names);
+        return tools;
     }
 
-    private static (List<string> Tools, List<string> Names) Choose(RequestFields fields, List<string> tools, List<string> names)
+    /// <summary>The model is shown all tools whatever it may call, unless it may call none: the prompt, and what is cached of it, stays the same.</summary>
+    private static ToolDemand Demand(RequestFields fields, List<DeclaredTool> tools)
     {
-        if (fields.Find("tool_choice") is not { } choice) return (tools, names);
-        string mode;
-        if (choice.ValueKind == JsonValueKind.String) mode = choice.GetString()!;
-        else
-        {
-            var named = new RequestFields(choice, "tool_choice");
-            mode = named.RequiredText("type");
-            if (mode == "allowed_tools") return Allowed(named, tools, names);
-            if (mode != "function") throw RequestFields.UnknownChoice("tool_choice.type", mode, "function", "allowed_tools");
-        }
-        switch (mode)
+        var all = new ToolDemand { Callable = tools };
+        if (fields.Find("tool_choice") is not { } choice) return all;
+        if (choice.ValueKind != JsonValueKind.String) return Named(new RequestFields(choice, "tool_choice"), tools);
+        switch (choice.GetString())
         {
             case "none":
-                return ([], []);
+                return ToolDemand.None;
             case "auto":
-                return (tools, names);
-            case "required" or "function":
-                if (tools.Count == 0) throw ApiException.InvalidValue("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.");
-                throw ApiException.Unsupported("tool_choice", "Unsupported value: 'tool_choice' may be 'auto' or 'none'; forcing a call is not served by this server.");
-            default:
-                throw RequestFields.UnknownChoice("tool_choice", mode, "none", "auto", "required");
+                return all;
+            case "required":
+                RequireTools(tools);
+                return all with { Required = true };
+            case var other:
+                throw RequestFields.UnknownChoice("tool_choice", other!, "none", "auto", "required");
         }
     }
 
-    private static (List<string> Tools, List<string> Names) Allowed(RequestFields choice, List<string> tools, List<string> names)
+    private static ToolDemand Named(RequestFields choice, List<DeclaredTool> tools)
     {
-        var allowed = choice.Object("allowed_tools") ?? throw ApiException.Missing("tool_choice.allowed_tools");
-        if (allowed.Choice("mode", "auto", "required") == "required")
-            throw ApiException.Unsupported("tool_choice", "Unsupported value: 'tool_choice.allowed_tools.mode' may be 'auto'; forcing a call is not served by this server.");
-        var chosen = new List<int>();
-        foreach (var element in allowed.Array("tools") ?? throw ApiException.Missing("tool_choice.allowed_tools.tools"))
+        string type = choice.RequiredText("type");
+        if (type == "function")
         {
-            string name = new RequestFields(element, "tool_choice.allowed_tools.tools").Object("function")?.RequiredText("name") ?? "";
-            int index = names.IndexOf(name);
-            if (index < 0) throw ApiException.InvalidValue("tool_choice", $"Invalid 'tool_choice': '{name}' is not in 'tools'.");
-            chosen.Add(index);
+            RequireTools(tools);
+            var function = choice.Object("function") ?? throw ApiException.Missing("tool_choice.function");
+            return new ToolDemand { Callable = [Find(function.RequiredText("name"), tools)], Required = true, Single = true };
         }
-        return ([.. chosen.Select(i => tools[i])], [.. chosen.Select(i => names[i])]);
+        if (type != "allowed_tools") throw RequestFields.UnknownChoice("tool_choice.type", type, "function", "allowed_tools");
+        var allowed = choice.Object("allowed_tools") ?? throw ApiException.Missing("tool_choice.allowed_tools");
+        RequireTools(tools);
+        var elements = allowed.Array("tools") ?? throw ApiException.Missing("tool_choice.allowed_tools.tools");
+        if (elements.Length == 0) throw Empty("tool_choice.allowed_tools.tools");
+        return new ToolDemand
+        {
+            Callable = [.. elements.Select((e, i) =>
+            {
+                var tool = new RequestFields(e, $"tool_choice.allowed_tools.tools[{i}]");
+                return Find((tool.Object("function") ?? tool).RequiredText("name"), tools);
+            })],
+            Required = allowed.Choice("mode", "auto", "required") == "required",
+            Restricted = true,
+        };
     }
+
+    private static void RequireTools(List<DeclaredTool> tools)
+    {
+        if (tools.Count == 0) throw ApiException.InvalidValue("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.");
+    }
+
+    private static DeclaredTool Find(string name, List<DeclaredTool> tools)
+        => tools.Find(t => t.Name == name) ?? throw ApiException.InvalidValue("tool_choice", $"Invalid 'tool_choice': '{name}' is not in 'tools'.");
 
     private static ApiException Empty(string name)
         => new(400, $"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead.", name, "empty_array");

@@ -1,0 +1,72 @@
+using System.Text.Json;
+using QwenServe.Text.Grammar;
+
+namespace QwenServe.OpenAI.Wire;
+
+/// <summary>A function of a request.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Parameters">The schema of its arguments; null: it takes none.</param>
+/// <param name="Strict">Whether its calls have to meet the schema even when they are the model's own idea.</param>
+/// <param name="Path">Where it is in the request.</param>
+internal sealed record DeclaredTool(string Name, JsonElement? Parameters, bool Strict, string Path);
+
+/// <summary>Which functions may be called, and what is demanded of the calls: <c>tool_choice</c>, <c>parallel_tool_calls</c> and <c>strict</c>.</summary>
+internal sealed record ToolDemand
+{
+    private static readonly JsonElement AnyObject = JsonElement.Parse("""{"type":"object"}""");
+
+    public static ToolDemand None { get; } = new() { Callable = [] };
+
+    /// <summary>What may be called; empty when calls are not looked for.</summary>
+    public required IReadOnlyList<DeclaredTool> Callable { get; init; }
+
+    /// <summary>Whether the answer has to be a call.</summary>
+    public bool Required { get; init; }
+
+    /// <summary>Whether there may be no more than one call.</summary>
+    public bool Single { get; init; }
+
+    /// <summary>Whether the model is shown tools that it may not call.</summary>
+    public bool Restricted { get; init; }
+
+    /// <summary>
+    /// The grammar of answer and calls together; null when the model is free. A call that is demanded, or of a strict tool, meets the tool's schema; the
+    /// arguments of others are any object.
+    /// </summary>
+    /// <exception cref="ApiException">A schema cannot be enforced.</exception>
+    public Grammar? Compile(AnswerFormat? format, GrammarCache cache)
+    {
+        var answer = format?.Compile(cache);
+        if (Callable.Count == 0 || !(Required || Single || Restricted || answer is not null || Callable.Any(t => t.Strict))) return answer;
+        ToolSignature[] signatures = [.. Callable.Select(t => new ToolSignature(t.Name, Required || t.Strict ? t.Parameters : AnyObject))];
+        var count = Single ? ToolCallCount.ExactlyOne : ToolCallCount.AtLeastOne;
+        var otherwise = Required ? null : answer ?? Grammar.AnyText;
+        string text = string.Join('\0', [Required ? "" : format?.Kind ?? "text", Required ? "" : format?.Text ?? "", .. signatures.SelectMany(s => new[] { s.Name, s.Parameters?.GetRawText() ?? "" })]);
+        try
+        {
+            return cache.Get($"tools {count} {Required}", text, () => Grammar.ToolCalls(signatures, count, otherwise));
+        }
+        catch (GrammarException e)
+        {
+            throw Refusal(signatures, e);
+        }
+    }
+
+    /// <summary>Names the tool at fault.</summary>
+    private ApiException Refusal(ToolSignature[] signatures, GrammarException e)
+    {
+        for (int i = 0; i < signatures.Length; i++)
+        {
+            if (signatures[i].Parameters is not { } schema) continue;
+            try
+            {
+                Grammar.FromJsonSchema(schema);
+            }
+            catch (GrammarException own)
+            {
+                return AnswerFormat.Refusal(Callable[i].Path + ".function.parameters", own);
+            }
+        }
+        return ApiException.InvalidValue("tools", $"Invalid 'tools': {e.Message}");
+    }
+}
