@@ -16,6 +16,10 @@ public class FuzzTests
         ("/v1/completions", """{"model":"short","prompt":["x","y"],"max_tokens":3,"echo":true,"logprobs":2,"n":2,"best_of":2,"stream":false,"prompt_logprobs":1,"suffix":null,"user":"u"}"""),
         ("/v1/completions", """{"model":"short","prompt":[[1,2],[3]],"max_tokens":3,"stream":true,"cache_salt":"s","ignore_eos":true}"""),
         ("/v1/completions", """{"model":"short","prompt":"a","suffix":"b","max_tokens":2,"repository":{"name":"r","path":"p","files":[{"path":"q","content":"c"}]}}"""),
+        ("/v1/chat/completions", """{"model":"short","messages":[{"role":"user","content":"x"}],"max_tokens":6,"min_tokens":2,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object","properties":{"a":{"type":"string","pattern":"^x+$","maxLength":4},"b":{"anyOf":[{"type":"integer","minimum":1},{"$ref":"#/$defs/c"}]}},"required":["a"],"additionalProperties":false,"$defs":{"c":{"enum":[1,"a",null]}}}}}}"""),
+        ("/v1/chat/completions", """{"model":"short","messages":[{"role":"user","content":"x"}],"max_tokens":6,"tools":[{"type":"function","function":{"name":"f","strict":true,"parameters":{"type":"object","properties":{"a":{"type":"array","items":{"type":"number"},"maxItems":2}}}}}],"tool_choice":{"type":"allowed_tools","allowed_tools":{"mode":"required","tools":[{"type":"function","function":{"name":"f"}}]}},"parallel_tool_calls":false,"stream":true}"""),
+        ("/v1/completions", """{"model":"short","prompt":"x","max_tokens":4,"structured_outputs":{"regex":"(a|b[0-9]{2})+","json":null},"ignore_eos":true}"""),
+        ("/v1/completions", """{"model":"short","prompt":"x","max_tokens":4,"guided_grammar":"root ::= \"a\" [b-d]* rest{1,3}\nrest ::= \"x\" | \"(\" root \")\"","n":2}"""),
         ("/tokenize", """{"model":"short","prompt":"x","return_token_strs":true}"""),
         ("/detokenize", """{"model":"short","tokens":[1,2,3]}"""),
     ];
