@@ -183,9 +183,11 @@ public sealed unsafe class CpuDevice : IDevice
         attention.QueryStride = step.QkvStride;
         attention.Destination = step.Attended;
         attention.Runs = step.Runs;
+        attention.RunCount = step.RunCount;
         attention.BlockTables = step.BlockTables;
         attention.BlockTableStride = step.BlockTableStride;
-        _pool.Run(attention, step.RunCount * Geometry.KvHeadCount);
+        _pool.Run(attention, attention.Prepare());
+        attention.Finish();
     }
 
     public void OutputAdd(Weights output)

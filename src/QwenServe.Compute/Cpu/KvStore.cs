@@ -1,11 +1,18 @@
 namespace QwenServe.Compute.Cpu;
 
 /// <summary>
-/// Keys and values of all layers in blocks of positions. Within a block and head keys lie [HeadDim, positions], so that a vector
-/// holds one dimension of neighbouring keys, and values [positions, HeadDim].
+/// Keys and values of all layers in blocks of positions. Within a block and head keys lie in chunks of <see cref="ChunkKeys"/> positions,
+/// a chunk [HeadDim, positions], so that a vector holds one dimension of neighbouring keys and attention reads a chunk in place; values
+/// lie [positions, HeadDim]. A block that does not divide into chunks is one odd chunk, which attention copies before it uses it.
 /// </summary>
 internal sealed unsafe class KvStore : IDisposable
 {
+    /// <summary>Positions in a chunk; a tile of attention is made of whole chunks.</summary>
+    public const int ChunkKeys = 16;
+
+    /// <summary>Bytes that may be read behind the last value: a vector may begin within a row and end behind it.</summary>
+    private const int Slack = 128;
+
     private readonly NativeBuffer _data;
     private readonly int _blocks;
     private readonly int _layers;
@@ -16,16 +23,20 @@ internal sealed unsafe class KvStore : IDisposable
         ArgumentOutOfRangeException.ThrowIfLessThan(blocks, 1);
         ArgumentOutOfRangeException.ThrowIfLessThan(blockSize, 1);
         BlockSize = blockSize;
+        KeyStride = blockSize % ChunkKeys == 0 ? ChunkKeys : blockSize;
         Type = type;
         HeadDim = geometry.HeadDim;
         _blocks = blocks;
         _layers = geometry.LayerCount;
         _headBytes = (long)blockSize * HeadDim * type.Size();
         BlockBytes = 2 * geometry.KvHeadCount * _headBytes;
-        _data = new NativeBuffer(BlockBytes * blocks * _layers, streamed: true);
+        _data = new NativeBuffer(BlockBytes * blocks * _layers + Slack, streamed: true);
     }
 
     public int BlockSize { get; }
+
+    /// <summary>Positions in this store's chunks: <see cref="ChunkKeys"/>, or BlockSize where that is no multiple of it.</summary>
+    public int KeyStride { get; }
 
     public int HeadDim { get; }
 
@@ -34,9 +45,9 @@ internal sealed unsafe class KvStore : IDisposable
     /// <summary>Of one layer.</summary>
     public long BlockBytes { get; }
 
-    public long Bytes => _data.Bytes;
+    public long Bytes => _data.Bytes - Slack;
 
-    /// <summary>[HeadDim, BlockSize]</summary>
+    /// <summary>[BlockSize / KeyStride, HeadDim, KeyStride]</summary>
     public byte* Keys(int layer, int block, int head) => Block(layer, block) + 2 * head * _headBytes;
 
     /// <summary>[BlockSize, HeadDim]</summary>

@@ -63,6 +63,12 @@ internal unsafe interface ISimd<T> where T : unmanaged, ISimd<T>
 
     /// <summary>The upper halves of the lanes' bits as finite binary16.</summary>
     static abstract T HighF16(T bits);
+
+    /// <summary>Widens neighbouring bfloat16.</summary>
+    static abstract T LoadBf16(ushort* source);
+
+    /// <summary>Widens neighbouring binary16, infinities and NaN included.</summary>
+    static abstract T LoadF16(ushort* source);
 }
 
 internal static class Simd

@@ -85,6 +85,19 @@ internal readonly unsafe struct V128 : ISimd<V128>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128 LoadBf16(ushort* source) => new((Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()) << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V128 LoadF16(ushort* source)
+    {
+        var u = Vector128.WidenLower(Vector128.CreateScalar(*(ulong*)source).AsUInt16()) << 16;
+        var magnitude = (u & Vector128.Create(0x7FFF0000u)) >> 3;
+        var rebased = (magnitude.AsSingle() * Vector128.Create(5.192296858534828e33f)).AsUInt32();
+        var special = Vector128.GreaterThanOrEqual(magnitude, Vector128.Create(0x0F800000u)) & Vector128.Create(0x7F800000u);
+        return new((rebased | special | (u & Vector128.Create(0x80000000u))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* address)
     {
         if (Sse.IsSupported) Sse.Prefetch0(address);

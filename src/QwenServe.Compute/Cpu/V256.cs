@@ -80,6 +80,19 @@ internal readonly unsafe struct V256 : ISimd<V256>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256 LoadBf16(ushort* source) => new((Avx2.ConvertToVector256Int32(Vector128.Load(source)).AsUInt32() << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V256 LoadF16(ushort* source)
+    {
+        var u = Avx2.ConvertToVector256Int32(Vector128.Load(source)).AsUInt32() << 16;
+        var magnitude = (u & Vector256.Create(0x7FFF0000u)) >> 3;
+        var rebased = (magnitude.AsSingle() * Vector256.Create(5.192296858534828e33f)).AsUInt32();
+        var special = Vector256.GreaterThanOrEqual(magnitude, Vector256.Create(0x0F800000u)) & Vector256.Create(0x7F800000u);
+        return new((rebased | special | (u & Vector256.Create(0x80000000u))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* address)
     {
         if (Sse.IsSupported) Sse.Prefetch0(address);

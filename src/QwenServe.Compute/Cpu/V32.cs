@@ -76,6 +76,12 @@ internal readonly unsafe struct V32 : ISimd<V32>
         => new((float)BitConverter.UInt16BitsToHalf((ushort)(BitConverter.SingleToUInt32Bits(bits._value) >> 16)));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V32 LoadBf16(ushort* source) => new(BitConverter.UInt32BitsToSingle((uint)*source << 16));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V32 LoadF16(ushort* source) => new((float)BitConverter.UInt16BitsToHalf(*source));
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* address)
     {
         if (Sse.IsSupported) Sse.Prefetch0(address);

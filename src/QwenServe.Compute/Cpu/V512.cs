@@ -77,6 +77,19 @@ internal readonly unsafe struct V512 : ISimd<V512>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512 LoadBf16(ushort* source) => new((Avx512F.ConvertToVector512UInt32(Vector256.Load(source)) << 16).AsSingle());
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static V512 LoadF16(ushort* source)
+    {
+        var u = Avx512F.ConvertToVector512UInt32(Vector256.Load(source)) << 16;
+        var magnitude = (u & Vector512.Create(0x7FFF0000u)) >> 3;
+        var rebased = (magnitude.AsSingle() * Vector512.Create(5.192296858534828e33f)).AsUInt32();
+        var special = Vector512.GreaterThanOrEqual(magnitude, Vector512.Create(0x0F800000u)) & Vector512.Create(0x7F800000u);
+        return new((rebased | special | (u & Vector512.Create(0x80000000u))).AsSingle());
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static void Prefetch(byte* address)
     {
         if (Sse.IsSupported) Sse.Prefetch0(address);

@@ -45,19 +45,20 @@ internal sealed unsafe class RopeStoreJob : IPoolJob
         int slot = (int)(Places[item] % Cache.BlockSize);
         float* k = Qkv + item * QkvStride + (long)Geometry.HeadCount * d;
         float* v = k + (long)Geometry.KvHeadCount * d;
-        int blockSize = Cache.BlockSize;
+        int stride = Cache.KeyStride;
+        long place = (long)(slot / stride) * stride * d + slot % stride;
         for (int h = 0; h < Geometry.KvHeadCount; h++, k += d, v += d)
         {
             byte* keys = Cache.Keys(Layer, block, h);
             byte* values = Cache.Values(Layer, block, h);
             if (Cache.Type == DType.F32)
             {
-                for (int i = 0; i < d; i++) ((float*)keys)[(long)i * blockSize + slot] = k[i];
+                for (int i = 0; i < d; i++) ((float*)keys)[place + (long)i * stride] = k[i];
                 for (int i = 0; i < d; i++) ((float*)values)[(long)slot * d + i] = v[i];
             }
             else
             {
-                for (int i = 0; i < d; i++) ((ushort*)keys)[(long)i * blockSize + slot] = PackedMatrix.Narrow(k[i], Cache.Type);
+                for (int i = 0; i < d; i++) ((ushort*)keys)[place + (long)i * stride] = PackedMatrix.Narrow(k[i], Cache.Type);
                 for (int i = 0; i < d; i++) ((ushort*)values)[(long)slot * d + i] = PackedMatrix.Narrow(v[i], Cache.Type);
             }
         }
