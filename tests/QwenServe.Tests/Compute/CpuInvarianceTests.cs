@@ -58,6 +58,28 @@ public class CpuInvarianceTests
         foreach (int others in new[] { 1, 2, 3, 4, 5, 7, 11, 12, 15, 23 }) Same(alone[140..], ComputeAmong(sparse, others));
     }
 
+    /// <summary>A query's keys are computed in ranges of 512 positions, which threads share where a step has little else to do.</summary>
+    [Theory]
+    [InlineData(DType.F32, 0, 16)]
+    [InlineData(DType.BF16, 700, 16)]
+    [InlineData(DType.F32, 520, 8)]
+    public void Long_contexts_are_the_same_however_their_keys_are_shared_out(DType cache, int window, int blockSize)
+    {
+        const int length = 1100;
+        using var reference = new ReferenceDevice();
+        float[][] right = Compute(reference, Dense, DType.F32, cache, window, 16, length, [length]);
+        using var alone = new CpuDevice(new CpuOptions { Threads = 1 });
+        float[][] expected = Compute(alone, Dense, DType.F32, cache, window, 16, length, [length]);
+        for (int i = 0; i < length; i++)
+            for (int j = 0; j < expected[i].Length; j++) Assert.Equal(right[i][j], expected[i][j], cache == DType.F32 ? 2e-3 : 5e-2);
+        foreach (int threads in new[] { 1, 2, 4 })
+        {
+            int[] cuts = [600, 3, 420, 20, 40, .. Enumerable.Repeat(1, 17)];
+            using var device = new CpuDevice(new CpuOptions { Threads = threads });
+            Same(expected, Compute(device, Dense, DType.F32, cache, window, blockSize, length, cuts));
+        }
+    }
+
     [Fact]
     public void A_copied_block_serves_like_the_one_it_was_copied_from()
     {
@@ -75,13 +97,18 @@ public class CpuInvarianceTests
 
     private static float[][] Compute(bool sparse, DType weights, DType cache, int window, int blockSize, int threads, int[] cuts)
     {
-        var geometry = sparse ? Sparse : Dense;
         using var device = new CpuDevice(new CpuOptions { Threads = threads });
+        return Compute(device, sparse ? Sparse : Dense, weights, cache, window, blockSize, Length, cuts);
+    }
+
+    private static float[][] Compute(
+        IDevice device, ModelGeometry geometry, DType weights, DType cache, int window, int blockSize, int length, int[] cuts)
+    {
         using var model = new RandomModel(geometry, weights, tied: true, seed: 5).Load(device);
-        int blocks = (Length + blockSize - 1) / blockSize;
+        int blocks = (length + blockSize - 1) / blockSize;
         var driver = new StepDriver(
-            device, geometry, new StepLimits(Length, 1, Length, Length), blocks, blockSize, cache, () => model.Forward(window));
-        var sequence = new DrivenSequence(Tokens(1, Length), 0, [.. Enumerable.Range(0, blocks).Reverse()]);
+            device, geometry, new StepLimits(length, 1, length, length), blocks, blockSize, cache, () => model.Forward(window));
+        var sequence = new DrivenSequence(Tokens(1, length), 0, [.. Enumerable.Range(0, blocks).Reverse()]);
         var logits = new List<float[]>();
         foreach (int count in cuts) logits.AddRange(driver.Step((sequence, count)));
         return [.. logits];
