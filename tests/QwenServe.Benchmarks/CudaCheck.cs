@@ -10,7 +10,7 @@ namespace QwenServe.Benchmarks;
 /// </summary>
 internal static class CudaCheck
 {
-    private static int s_failures;
+    private static int _failures;
 
     public static int Run(string[] args)
     {
@@ -43,8 +43,8 @@ internal static class CudaCheck
                 Case($"sampling from {vocabulary}", () => Sampling(vocabulary));
         if ("block copy".Contains(only, StringComparison.Ordinal)) Case("block copy", BlockCopy);
         if ("NaN".Contains(only, StringComparison.Ordinal)) Case("NaN rows end alone", NotANumber);
-        Console.WriteLine(s_failures == 0 ? "all cases passed" : $"{s_failures} cases failed");
-        return Math.Min(s_failures, 100);
+        Console.WriteLine(_failures == 0 ? "all cases passed" : $"{_failures} cases failed");
+        return Math.Min(_failures, 100);
     }
 
     private static CudaDevice Open() => CudaDevice.TryOpen(0, out string reason) ?? throw new InvalidOperationException(reason);
@@ -54,12 +54,12 @@ internal static class CudaCheck
         try
         {
             var (passed, detail) = run();
-            if (!passed) s_failures++;
+            if (!passed) _failures++;
             Console.WriteLine($"{(passed ? "ok    " : "FAILED")} {name}: {detail}");
         }
         catch (Exception problem) when (problem is CudaException or InvalidOperationException or ArgumentException or NotSupportedException)
         {
-            s_failures++;
+            _failures++;
             Console.WriteLine($"FAILED {name}: {problem.Message}");
         }
     }

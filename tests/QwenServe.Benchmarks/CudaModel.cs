@@ -55,14 +55,14 @@ internal static class CudaModel
             }
         }
         if (!options.Flag("decode-only"))
-        foreach (var (batch, length) in new[] { (64, 8192), (1, 8192), (1, 32768), (8, 4096) })
-        {
-            if ((long)batch * length > model.Tokens) continue;
-            model.Begin(batch, length);
-            double ms = model.Device.Measure(() => { for (int l = 0; l < g.LayerCount; l++) model.Device.Attend(l, 0); }, 9) / g.LayerCount;
-            double rate = 4.0 * batch * length * g.KvHeadCount * g.HeadDim / (ms / 1000);
-            Console.WriteLine($"decode attention, batch {batch}, context {length}: {ms * 1000:0.0} us, {rate / 1e12:0.00} TB/s, {rate / copy:0%} of the copy rate");
-        }
+            foreach (var (batch, length) in new[] { (64, 8192), (1, 8192), (1, 32768), (8, 4096) })
+            {
+                if ((long)batch * length > model.Tokens) continue;
+                model.Begin(batch, length);
+                double ms = model.Device.Measure(() => { for (int l = 0; l < g.LayerCount; l++) model.Device.Attend(l, 0); }, 9) / g.LayerCount;
+                double rate = 4.0 * batch * length * g.KvHeadCount * g.HeadDim / (ms / 1000);
+                Console.WriteLine($"decode attention, batch {batch}, context {length}: {ms * 1000:0.0} us, {rate / 1e12:0.00} TB/s, {rate / copy:0%} of the copy rate");
+            }
         if (options.Flag("decode-only")) return 0;
         foreach (int length in options.Integers("long", 2048, 8192, 32768))
         {

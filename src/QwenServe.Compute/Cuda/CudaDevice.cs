@@ -139,12 +139,12 @@ public sealed unsafe partial class CudaDevice : IDevice
     private void Enter()
     {
         ObjectDisposedException.ThrowIf(_disposed, this);
-        if (s_current == _context) return;
+        if (_current == _context) return;
         CudaDriver.cuCtxSetCurrent(_context).Check(nameof(CudaDriver.cuCtxSetCurrent));
-        s_current = _context;
+        _current = _context;
     }
 
-    [ThreadStatic] private static nint s_current;
+    [ThreadStatic] private static nint _current;
 
     public void Configure(ModelGeometry geometry, DType? weightType)
     {
@@ -376,7 +376,7 @@ public sealed unsafe partial class CudaDevice : IDevice
         _memory.Dispose();
         _ = CudaDriver.cuStreamDestroy_v2(_stream);
         _ = CudaDriver.cuCtxSetCurrent(0);
-        s_current = 0;
+        _current = 0;
         _ = CudaDriver.cuDevicePrimaryCtxRelease_v2(_ordinal);
     }
 }

@@ -111,7 +111,11 @@ public sealed record OperationCase
             yield return new OperationCase { Name = $"Embed NormLogits {type}", Geometry = small, Weights = type, Operations = (_, _) => { } };
             yield return new OperationCase
             {
-                Name = $"Embed NormLogits tied {type}", Geometry = odd, Weights = type, Tied = true, Operations = (_, _) => { },
+                Name = $"Embed NormLogits tied {type}",
+                Geometry = odd,
+                Weights = type,
+                Tied = true,
+                Operations = (_, _) => { },
             };
             yield return new OperationCase { Name = $"NormGateUpSwiglu DownAdd {type}", Geometry = small, Weights = type, Operations = Mlp };
             yield return new OperationCase { Name = $"NormGateUpSwiglu DownAdd odd {type}", Geometry = odd, Weights = type, Operations = Mlp };
@@ -121,7 +125,9 @@ public sealed record OperationCase
         }
         yield return new OperationCase
         {
-            Name = "NormRouteExperts normalised", Geometry = sparse with { NormalizeExpertWeights = true, ExpertsPerToken = 3 }, Operations = Mlp,
+            Name = "NormRouteExperts normalised",
+            Geometry = sparse with { NormalizeExpertWeights = true, ExpertsPerToken = 3 },
+            Operations = Mlp,
         };
         foreach (var (heads, kvHeads, dim) in new[] { (1, 1, 64), (2, 1, 128), (3, 1, 80), (4, 4, 16), (5, 1, 24), (6, 2, 48), (7, 1, 64), (8, 1, 30) })
         {

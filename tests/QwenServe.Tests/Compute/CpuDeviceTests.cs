@@ -36,8 +36,16 @@ public class CpuDeviceTests
         {
             sampling.Rows[s] = new SamplingRow
             {
-                LogitRow = s, Slot = s, Target = -1, Temperature = s, TopK = s == 1 ? 20 : 0, TopP = 0.8f, RepetitionPenalty = 1.05f, TopLogProbs = 5,
-                MaskRow = -1, Seed = 3,
+                LogitRow = s,
+                Slot = s,
+                Target = -1,
+                Temperature = s,
+                TopK = s == 1 ? 20 : 0,
+                TopP = 0.8f,
+                RepetitionPenalty = 1.05f,
+                TopLogProbs = 5,
+                MaskRow = -1,
+                Seed = 3,
             };
         }
         var results = new SamplingResults(4);

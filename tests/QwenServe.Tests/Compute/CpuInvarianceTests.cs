@@ -23,7 +23,10 @@ public class CpuInvarianceTests
 
     private static readonly ModelGeometry Sparse = Dense with
     {
-        ExpertCount = 5, ExpertsPerToken = 2, ExpertIntermediateSize = 48, SharedExpertIntermediateSize = 64,
+        ExpertCount = 5,
+        ExpertsPerToken = 2,
+        ExpertIntermediateSize = 48,
+        SharedExpertIntermediateSize = 64,
     };
 
     [Theory]

@@ -267,7 +267,9 @@ public class CpuSamplingTests
                 device.AllocateKvCache(1, 16, DType.F32);
                 var inputs = new StepInputs(new StepLimits(Rows, _slots, Rows, 16), 1)
                 {
-                    TokenCount = Rows, SequenceCount = 1, LogitCount = Rows,
+                    TokenCount = Rows,
+                    SequenceCount = 1,
+                    LogitCount = Rows,
                 };
                 inputs.QueryStarts[1] = Rows;
                 for (int t = 0; t < Rows; t++)

@@ -19,15 +19,15 @@ internal static class NativeLibraries
 
     private static readonly Lock Guard = new();
     private static readonly Dictionary<string, nint> Loaded = new(StringComparer.Ordinal);
-    private static bool s_registered;
+    private static bool _registered;
 
     /// <summary>Makes the imports of this namespace resolvable; must come before the first of them.</summary>
     public static void Register()
     {
         lock (Guard)
         {
-            if (s_registered) return;
-            s_registered = true;
+            if (_registered) return;
+            _registered = true;
             NativeLibrary.SetDllImportResolver(typeof(NativeLibraries).Assembly,
                 (name, _, _) => Known.ContainsKey(name) ? Load(name, out _) : 0);
         }
