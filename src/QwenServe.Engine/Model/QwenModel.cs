@@ -106,9 +106,6 @@ public sealed class QwenModel : IDisposable
 
     public QwenConfig Config { get; }
 
-    /// <summary>Memory the weights take on the device.</summary>
-    public long WeightBytes => _owned.Sum(w => w.Bytes);
-
     /// <summary>Brings a checkpoint's weights to a device. The checkpoint may be disposed afterwards.</summary>
     /// <param name="checkpoint">The opened files.</param>
     /// <param name="device">A device without a model.</param>
