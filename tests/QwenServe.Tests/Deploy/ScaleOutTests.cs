@@ -41,7 +41,7 @@ public class ScaleOutTests(ITestOutputHelper output)
         using var hidden = await client.GetAsync(new Uri("/metrics", UriKind.Relative));
         Assert.Equal(HttpStatusCode.NotFound, hidden.StatusCode);
 
-        string large = await RawAsync(proxy.Address, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n{");
+        string large = await RawAsync(proxy.Address, "POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000000000\r\n\r\n");
         Assert.StartsWith("HTTP/1.1 413 ", large, StringComparison.Ordinal);
         Assert.Contains("\"code\":\"request_too_large\"", large, StringComparison.Ordinal);
         string wrong = await RawAsync(proxy.Address, "GET / HTTP/1.1\r\nno colon here\r\n\r\n");
@@ -249,7 +249,14 @@ public class ScaleOutTests(ITestOutputHelper output)
         var text = new StringBuilder();
         byte[] buffer = new byte[4096];
         using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(20));
-        while (await stream.ReadAsync(buffer, patience.Token) is var read && read > 0) text.Append(Encoding.UTF8.GetString(buffer, 0, read));
+        try
+        {
+            while (await stream.ReadAsync(buffer, patience.Token) is var read && read > 0) text.Append(Encoding.UTF8.GetString(buffer, 0, read));
+        }
+        catch (IOException) when (text.Length > 0)
+        {
+            // A proxy that refuses a body without reading it may reset the connection after its answer.
+        }
         return text.ToString();
     }
 }
