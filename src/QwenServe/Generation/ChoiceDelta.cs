@@ -18,12 +18,16 @@ internal sealed class ChoiceDelta
     /// <summary>Set with the last delta of a choice.</summary>
     public OutputFinish? Finish { get; set; }
 
+    /// <summary>The stop string that ended the choice, or null.</summary>
+    public string? StopString { get; set; }
+
     public void Clear(int choice)
     {
         Choice = choice;
         Output.Clear();
         Tokens.Clear();
         Finish = null;
+        StopString = null;
     }
 }
 

@@ -188,7 +188,9 @@ internal sealed class TextGeneration : IAsyncDisposable
 
         private void End(bool truncated, ChoiceDelta delta)
         {
-            delta.Finish = pipeline.Finish(truncated, delta.Output).Finish;
+            var summary = pipeline.Finish(truncated, delta.Output);
+            delta.Finish = summary.Finish;
+            delta.StopString = summary.StopString;
             Ended = true;
             Settle(long.MaxValue, delta);
         }

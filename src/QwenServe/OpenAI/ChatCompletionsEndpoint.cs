@@ -40,6 +40,7 @@ internal static class ChatCompletionsEndpoint
                 await events.FlushAsync(work.Cancelled).ConfigureAwait(false);
             }
             if (request.Stream.IncludeUsage) writer.WriteUsageChunk(events, Usage.Of([generation]));
+            events.Done();
         });
 
     private static async Task AnswerWholeAsync(HttpContext context, RequestScope work, TextGeneration generation, ChatAnswerWriter writer, ChatCompletionRequest request, string? prefix, Tokenizer tokenizer)

@@ -97,6 +97,7 @@ internal static class CompletionsEndpoint
                 }
             })).ConfigureAwait(false);
             if (request.Stream.IncludeUsage) writer.WriteUsageChunk(events, Usage.Of(generations));
+            events.Done();
         });
 
     /// <summary>Puts an echoed prompt, with its log-probs, at the beginning of a choice.</summary>

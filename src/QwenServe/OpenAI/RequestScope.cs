@@ -43,30 +43,39 @@ internal sealed class RequestScope : IDisposable
     }
 
     /// <summary>Runs what produces events. An error before the first byte is a status; after it, a frame and the connection's end.</summary>
-    public async Task StreamAsync(HttpContext context, Func<EventStream, Task> produce)
+    /// <param name="context">The request.</param>
+    /// <param name="produce">Writes all events, the last included.</param>
+    /// <param name="fail">Writes the event that tells an error; null: OpenAI's envelope without a name.</param>
+    public async Task StreamAsync(HttpContext context, Func<EventStream, Task> produce, Action<EventStream, ApiException>? fail = null)
     {
+        fail ??= WriteError;
         using var events = new EventStream(context);
         try
         {
             events.Begin();
             await WaitAsync(() => produce(events)).ConfigureAwait(false);
-            events.Done();
             await events.FlushAsync(Cancelled).ConfigureAwait(false);
         }
         catch (ApiException e) when (events.Started)
         {
-            await events.FailAsync(e).ConfigureAwait(false);
+            await events.FailAsync(it => fail(it, e)).ConfigureAwait(false);
         }
         catch (Exception e) when (events.Started && !context.RequestAborted.IsCancellationRequested)
         {
             context.RequestServices.GetRequiredService<ILogger<RequestScope>>().LogError(e, "The stream failed");
-            await events.FailAsync(ApiException.Internal()).ConfigureAwait(false);
+            await events.FailAsync(it => fail(it, ApiException.Internal())).ConfigureAwait(false);
         }
         catch (Exception) when (!events.Started)
         {
             events.Withdraw();
             throw;
         }
+    }
+
+    private static void WriteError(EventStream events, ApiException error)
+    {
+        ErrorEnvelope.Write(events.BeginEvent(), error);
+        events.EndEvent();
     }
 
     public void Dispose()

@@ -103,7 +103,7 @@ internal sealed record AnswerFormat(string Param, string Kind, string Text, Func
     private static AnswerFormat AnyObject(string param) => new(param, "object", "", () => Grammar.JsonObject);
 
     /// <summary>A schema, which vLLM's fields also take as its JSON text.</summary>
-    private static AnswerFormat Schema(string param, JsonElement schema)
+    public static AnswerFormat Schema(string param, JsonElement schema)
     {
         if (schema.ValueKind == JsonValueKind.String)
         {

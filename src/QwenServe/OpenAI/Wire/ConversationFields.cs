@@ -124,7 +124,7 @@ internal static class ConversationFields
             if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
                 throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
             function.Text("description");
-            tools.Add(new DeclaredTool(name, function.Object("parameters")?.Element, function.Boolean("strict") ?? false, path));
+            tools.Add(new DeclaredTool(name, function.Object("parameters")?.Element, function.Boolean("strict") ?? false, function.PathOf("parameters")));
             if (rejectUnknown)
             {
                 tool.RejectUnknown();

@@ -7,9 +7,8 @@ namespace QwenServe.OpenAI.Wire;
 /// <summary>Writes <c>{"error":{"message","type","param","code"}}</c>.</summary>
 internal static class ErrorEnvelope
 {
-    public static void Write(IBufferWriter<byte> output, ApiException error)
+    public static void Write(Utf8JsonWriter json, ApiException error)
     {
-        using var json = new Utf8JsonWriter(output, JsonText.Writing);
         json.WriteStartObject();
         json.WriteStartObject("error"u8);
         json.WriteString("message"u8, error.Message);
@@ -32,7 +31,7 @@ internal static class ErrorEnvelope
         // What is left of the body is not read: the connection ends rather than take it all in.
         if (error.Status == StatusCodes.Status413PayloadTooLarge) response.Headers.Connection = "close";
         var buffer = new ArrayBufferWriter<byte>(512);
-        Write(buffer, error);
+        using (var json = new Utf8JsonWriter(buffer, JsonText.Writing)) Write(json, error);
         response.ContentLength = buffer.WrittenCount;
         if (!HttpMethods.IsHead(context.Request.Method))
             await response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted).ConfigureAwait(false);

@@ -4,7 +4,7 @@ using System.Text.Json;
 namespace QwenServe.OpenAI.Wire;
 
 /// <summary>
-/// Server-sent events as OpenAI writes them: <c>data: {…}</c> and an empty line, nothing else; <c>[DONE]</c> last. Events are gathered in
+/// Server-sent events: <c>data: {…}</c> and an empty line, before it <c>event: …</c> in the formats that name their events. They are gathered in
 /// one buffer and sent together by <see cref="FlushAsync"/>, so that what a step of the engine made costs one write.
 /// Not thread-safe.
 /// </summary>
@@ -49,8 +49,15 @@ internal sealed class EventStream : IDisposable
     }
 
     /// <summary>Starts an event; write one JSON value and call <see cref="EndEvent"/>.</summary>
-    public Utf8JsonWriter BeginEvent()
+    /// <param name="name">Its name, or empty: chat and completions send none, and clients of theirs break on one.</param>
+    public Utf8JsonWriter BeginEvent(ReadOnlySpan<byte> name = default)
     {
+        if (!name.IsEmpty)
+        {
+            _buffer.Write("event: "u8);
+            _buffer.Write(name);
+            _buffer.Write("\n"u8);
+        }
         _buffer.Write("data: "u8);
         _json.Reset(_buffer);
         return _json;
@@ -62,6 +69,7 @@ internal sealed class EventStream : IDisposable
         _buffer.Write("\n\n"u8);
     }
 
+    /// <summary>The last event of chat and completions.</summary>
     public void Done() => _buffer.Write("data: [DONE]\n\n"u8);
 
     public async ValueTask FlushAsync(CancellationToken cancel)
@@ -76,13 +84,12 @@ internal sealed class EventStream : IDisposable
     /// Tells the error and cuts the connection. Both are needed: some SDKs read the frame, others only notice that the stream did not end
     /// as it should.
     /// </summary>
-    public async ValueTask FailAsync(ApiException error)
+    /// <param name="write">Writes the event that tells it.</param>
+    public async ValueTask FailAsync(Action<EventStream> write)
     {
         try
         {
-            _buffer.Write("data: "u8);
-            ErrorEnvelope.Write(_buffer, error);
-            _buffer.Write("\n\n"u8);
+            write(this);
             using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(5));
             await FlushAsync(patience.Token).ConfigureAwait(false);
             // A flush hands the frame to the transport; cutting the connection at once would throw it away there.

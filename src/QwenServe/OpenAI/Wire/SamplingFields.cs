@@ -21,35 +21,41 @@ internal static class SamplingFields
     {
         RefuseUnserved(fields);
         int? promptLogProbs = (int?)fields.Integer("prompt_logprobs", 0, limits.MaxLogProbs);
-        long topK = fields.Integer("top_k", -1, int.MaxValue) ?? defaults.TopK ?? 0;
         return new GenerationOptions
         {
             Choices = (int?)fields.Integer("n", 1, 128) ?? 1,
             MaxTokens = maxTokens,
             DefaultMaxTokens = defaultMaxTokens ?? defaults.MaxNewTokens,
-            Stop = Stop(fields),
+            Stop = StopStrings(fields, "stop"),
             IncludeStop = fields.Boolean("include_stop_str_in_output") ?? false,
             SkipSpecialTokens = fields.Boolean("skip_special_tokens") ?? true,
             CacheSalt = fields.Text("cache_salt"),
             PromptLogProbs = promptLogProbs,
-            Sampling = new SamplingParameters
-            {
-                Temperature = (float?)fields.Number("temperature", 0, 2) ?? defaults.Temperature ?? 1,
-                TopP = (float?)fields.Number("top_p", 0, 1) is { } topP ? Math.Max(topP, 1e-6f) : defaults.TopP ?? 1,
-                TopK = (int)topK,
-                MinP = (float?)fields.Number("min_p", 0, 1) ?? defaults.MinP ?? 0,
-                PresencePenalty = (float?)fields.Number("presence_penalty", -2, 2) ?? 0,
-                FrequencyPenalty = (float?)fields.Number("frequency_penalty", -2, 2) ?? 0,
-                RepetitionPenalty = (float?)fields.Number("repetition_penalty", 1e-3, 1e3) ?? defaults.RepetitionPenalty ?? 1,
-                LogitBias = LogitBias(fields),
-                Seed = fields.Integer("seed"),
-                MinTokens = (int?)fields.Integer("min_tokens", 0, int.MaxValue) ?? 0,
-                IgnoreEos = fields.Boolean("ignore_eos") ?? false,
-                StopTokenIds = TokenIds(fields, "stop_token_ids") ?? [],
-                LogProbs = logProbs,
-            },
+            Sampling = Sampling(fields, logProbs, defaults, maxTemperature: 2),
         };
     }
+
+    /// <summary>How each token is drawn.</summary>
+    /// <param name="fields">The request.</param>
+    /// <param name="logProbs">Null for none, else how many of the most probable.</param>
+    /// <param name="defaults">The checkpoint's own, for what the request leaves open.</param>
+    /// <param name="maxTemperature">What the endpoint's contract allows.</param>
+    public static SamplingParameters Sampling(RequestFields fields, int? logProbs, GenerationConfig defaults, double maxTemperature) => new()
+    {
+        Temperature = (float?)fields.Number("temperature", 0, maxTemperature) ?? defaults.Temperature ?? 1,
+        TopP = (float?)fields.Number("top_p", 0, 1) is { } topP ? Math.Max(topP, 1e-6f) : defaults.TopP ?? 1,
+        TopK = (int)(fields.Integer("top_k", -1, int.MaxValue) ?? defaults.TopK ?? 0),
+        MinP = (float?)fields.Number("min_p", 0, 1) ?? defaults.MinP ?? 0,
+        PresencePenalty = (float?)fields.Number("presence_penalty", -2, 2) ?? 0,
+        FrequencyPenalty = (float?)fields.Number("frequency_penalty", -2, 2) ?? 0,
+        RepetitionPenalty = (float?)fields.Number("repetition_penalty", 1e-3, 1e3) ?? defaults.RepetitionPenalty ?? 1,
+        LogitBias = LogitBias(fields),
+        Seed = fields.Integer("seed"),
+        MinTokens = (int?)fields.Integer("min_tokens", 0, int.MaxValue) ?? 0,
+        IgnoreEos = fields.Boolean("ignore_eos") ?? false,
+        StopTokenIds = TokenIds(fields, "stop_token_ids") ?? [],
+        LogProbs = logProbs,
+    };
 
     /// <summary>An array of token ids; null when absent.</summary>
     public static int[]? TokenIds(RequestFields fields, string name)
@@ -60,18 +66,19 @@ internal static class SamplingFields
         return ids;
     }
 
-    private static List<string> Stop(RequestFields fields)
+    /// <summary>One string or several.</summary>
+    public static IReadOnlyList<string> StopStrings(RequestFields fields, string name)
     {
-        if (fields.Find("stop") is not { } stop) return [];
+        if (fields.Find(name) is not { } stop) return [];
         if (stop.ValueKind == JsonValueKind.String) return [stop.GetString()!];
-        if (stop.ValueKind != JsonValueKind.Array) throw ApiException.WrongType("stop", "a string or an array of strings", RequestFields.Describe(stop));
+        if (stop.ValueKind != JsonValueKind.Array) throw ApiException.WrongType(name, "a string or an array of strings", RequestFields.Describe(stop));
         // OpenAI takes four; more do no harm.
         if (stop.GetArrayLength() > 64)
-            throw new ApiException(400, $"Invalid 'stop': array too long. Expected an array with maximum length 64, but got an array with length {stop.GetArrayLength()} instead.", "stop", "array_above_max_length");
+            throw new ApiException(400, $"Invalid '{name}': array too long. Expected an array with maximum length 64, but got an array with length {stop.GetArrayLength()} instead.", name, "array_above_max_length");
         var strings = new List<string>();
         foreach (var element in stop.EnumerateArray())
         {
-            if (element.ValueKind != JsonValueKind.String) throw ApiException.WrongType($"stop[{strings.Count}]", "a string", RequestFields.Describe(element));
+            if (element.ValueKind != JsonValueKind.String) throw ApiException.WrongType($"{name}[{strings.Count}]", "a string", RequestFields.Describe(element));
             strings.Add(element.GetString()!);
         }
         return strings;

@@ -7,8 +7,8 @@ namespace QwenServe.OpenAI.Wire;
 /// <param name="Name">Its name.</param>
 /// <param name="Parameters">The schema of its arguments; null: it takes none.</param>
 /// <param name="Strict">Whether its calls have to meet the schema even when they are the model's own idea.</param>
-/// <param name="Path">Where it is in the request.</param>
-internal sealed record DeclaredTool(string Name, JsonElement? Parameters, bool Strict, string Path);
+/// <param name="SchemaPath">Where the schema is in the request.</param>
+internal sealed record DeclaredTool(string Name, JsonElement? Parameters, bool Strict, string SchemaPath);
 
 /// <summary>Which functions may be called, and what is demanded of the calls: <c>tool_choice</c>, <c>parallel_tool_calls</c> and <c>strict</c>.</summary>
 internal sealed record ToolDemand
@@ -64,7 +64,7 @@ internal sealed record ToolDemand
             }
             catch (GrammarException own)
             {
-                return AnswerFormat.Refusal(Callable[i].Path + ".function.parameters", own);
+                return AnswerFormat.Refusal(Callable[i].SchemaPath, own);
             }
         }
         return ApiException.InvalidValue("tools", $"Invalid 'tools': {e.Message}");
