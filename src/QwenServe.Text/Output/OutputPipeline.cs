@@ -63,6 +63,9 @@ public sealed class OutputPipeline
     /// <summary>Whether a stop string was found: nothing more will come, and the generation can be ended.</summary>
     public bool Stopped => _stops?.Matched is not null;
 
+    /// <summary>Whether the output so far ends inside the reasoning.</summary>
+    public bool InReasoning => _reasoning?.InReasoning ?? false;
+
     /// <summary>
     /// How many of the characters fed are settled: their deltas have been given out, or they were consumed as markup. A token whose
     /// characters end here or before can be reported (log-probabilities) with the deltas returned so far.

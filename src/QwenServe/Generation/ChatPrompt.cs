@@ -26,4 +26,17 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
             throw new ApiException(400, "The chat template refuses the conversation: " + e.Message, "messages", "invalid_value");
         }
     }
+
+    /// <summary>Queues the conversation's continuation.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="id">The request's id, for traces.</param>
+    /// <param name="options">How to continue.</param>
+    /// <param name="output">How to read what comes; the reasoning is the prompt's.</param>
+    /// <param name="cancel">Ends waiting.</param>
+    /// <exception cref="ApiException">The engine refuses.</exception>
+    public async ValueTask<TextGeneration> ContinueAsync(ServedModel model, string id, GenerationOptions options, OutputOptions output, CancellationToken cancel)
+    {
+        var masks = await GrammarMask.FactoryAsync(model, options, Reasoning, cancel).ConfigureAwait(false);
+        return TextGeneration.Start(model.Engine, model.Tokenizer, id, Tokens, options, output with { Reasoning = Reasoning }, masks, chat: true, cancel);
+    }
 }

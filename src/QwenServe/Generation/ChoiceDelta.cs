@@ -32,4 +32,8 @@ internal sealed class ChoiceDelta
 }
 
 /// <summary>A generated token with its log-probs.</summary>
-internal readonly record struct TokenRecord(int Token, float LogProb, IReadOnlyList<TokenLogProb> Top);
+internal readonly record struct TokenRecord(int Token, float LogProb, IReadOnlyList<TokenLogProb> Top)
+{
+    /// <summary>Where in <see cref="ChoiceDelta.Output"/> the token's text ends; -1 when it has none there.</summary>
+    public int Output { get; init; } = -1;
+}

@@ -33,6 +33,9 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <summary>Over all choices, stop tokens included.</summary>
     public int CompletionTokens { get; private set; }
 
+    /// <summary>Those of <see cref="CompletionTokens"/> that are reasoning, its end included.</summary>
+    public int ReasoningTokens { get; private set; }
+
     /// <summary>Prompt tokens found in the prefix cache.</summary>
     public int CachedTokens => _stream.CachedTokens;
 
@@ -119,6 +122,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         if (e.Finish is FinishReason.Error) throw ApiException.Internal(e.Error ?? "The generation failed.");
         if (e.Finish is FinishReason.Abort) throw ApiException.NotReady(e.Error ?? "The request was ended by the server.", TimeSpan.FromSeconds(1));
         if (e.Token >= 0) CompletionTokens++;
+        if (e.Token >= 0 && choice.Reasons) ReasoningTokens++;
         var delta = DeltaOf(e.Choice);
         if (choice.Take(in e, delta)) _open--;
     }
@@ -152,6 +156,9 @@ internal sealed class TextGeneration : IAsyncDisposable
         private long _fed;
 
         public bool Ended { get; private set; }
+
+        /// <summary>Whether what comes next is reasoning.</summary>
+        public bool Reasons => pipeline.InReasoning;
 
         /// <returns>Whether the choice has ended.</returns>
         public bool Take(in TokenEvent e, ChoiceDelta delta)
@@ -199,7 +206,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         {
             while (_unsettled.TryPeek(out var next) && next.End <= settled)
             {
-                delta.Tokens.Add(next.Record);
+                delta.Tokens.Add(next.Record with { Output = delta.Output.Count - 1 });
                 _unsettled.Dequeue();
             }
         }

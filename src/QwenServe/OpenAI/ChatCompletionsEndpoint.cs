@@ -2,7 +2,6 @@ using QwenServe.Generation;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Settings;
-using QwenServe.Text.Output;
 using QwenServe.Text.Tokenization;
 
 namespace QwenServe.OpenAI;
@@ -19,11 +18,9 @@ internal static class ChatCompletionsEndpoint
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
         var request = ChatCompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         var prompt = ChatPrompt.Render(model, request.Conversation);
-        var masks = await GrammarMask.FactoryAsync(model, request.Options, prompt.Reasoning, work.Cancelled).ConfigureAwait(false);
         string id = "chatcmpl-" + Guid.NewGuid().ToString("N");
-        var output = new OutputOptions { Reasoning = prompt.Reasoning, Tools = request.ReadsCalls, ToolNames = request.ToolNames };
         // Queued here, so that a refusal is a status and not a broken stream.
-        await using var generation = TextGeneration.Start(model.Engine, model.Tokenizer, id, prompt.Tokens, request.Options, output, masks, chat: true, work.Cancelled);
+        await using var generation = await prompt.ContinueAsync(model, id, request.Options, request.Output, work.Cancelled).ConfigureAwait(false);
         var writer = new ChatAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Choices, request.Options.Sampling.LogProbs is not null);
         string? prefix = request.Echo ? request.Conversation.Messages[^1].Content : null;
         if (request.Stream.Stream) await StreamAsync(context, work, generation, writer, request, prefix).ConfigureAwait(false);

@@ -100,7 +100,7 @@ internal sealed record AnswerFormat(string Param, string Kind, string Text, Func
         if (fields.Boolean(anyObject) == true) yield return AnyObject(fields.PathOf(anyObject));
     }
 
-    private static AnswerFormat AnyObject(string param) => new(param, "object", "", () => Grammar.JsonObject);
+    public static AnswerFormat AnyObject(string param) => new(param, "object", "", () => Grammar.JsonObject);
 
     /// <summary>A schema, which vLLM's fields also take as its JSON text.</summary>
     public static AnswerFormat Schema(string param, JsonElement schema)

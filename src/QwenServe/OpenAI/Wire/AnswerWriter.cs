@@ -51,6 +51,36 @@ internal static class AnswerWriter
 
     public static float Finite(float logProb) => float.IsFinite(logProb) ? logProb : LeastLogProb;
 
+    /// <summary>The log-probs of a message's tokens: an array of <c>{token, logprob, bytes, top_logprobs}</c>.</summary>
+    public static void WriteLogProbs(Utf8JsonWriter json, Tokenizer tokenizer, IReadOnlyList<TokenRecord> tokens)
+    {
+        json.WriteStartArray();
+        foreach (var token in tokens)
+        {
+            json.WriteStartObject();
+            Write(token.Token, token.LogProb);
+            json.WriteStartArray("top_logprobs"u8);
+            foreach (var top in token.Top)
+            {
+                json.WriteStartObject();
+                Write(top.Token, top.LogProb);
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+
+        void Write(int token, float logProb)
+        {
+            json.WriteString("token"u8, tokenizer.TokenText(token));
+            json.WriteNumber("logprob"u8, Finite(logProb));
+            json.WriteStartArray("bytes"u8);
+            foreach (byte b in tokenizer.TokenBytes(token)) json.WriteNumberValue(b);
+            json.WriteEndArray();
+        }
+    }
+
     /// <summary>A token's text as completions' log-probs spell it: <c>bytes:\xe2\x80</c> when it is no text by itself.</summary>
     public static string TokenText(Tokenizer tokenizer, int token)
     {

@@ -42,6 +42,9 @@ public sealed class ApiException : Exception
     public static ApiException InvalidValue(string param, string message)
         => new(400, message, param, "invalid_value");
 
+    public static ApiException EmptyArray(string param)
+        => new(400, $"Invalid '{param}': empty array. Expected an array with minimum length 1, but got an empty array instead.", param, "empty_array");
+
     /// <summary>For what the API has and this server has not.</summary>
     public static ApiException Unsupported(string param, string message)
         => new(400, message, param, "unsupported_parameter");

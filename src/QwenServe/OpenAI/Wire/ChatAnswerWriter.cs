@@ -199,32 +199,9 @@ internal sealed class ChatAnswerWriter(string id, long created, string model, To
     private void WriteLogProbs(Utf8JsonWriter json, IReadOnlyList<TokenRecord> tokens)
     {
         json.WriteStartObject("logprobs"u8);
-        json.WriteStartArray("content"u8);
-        foreach (var token in tokens)
-        {
-            json.WriteStartObject();
-            WriteToken(json, token.Token, token.LogProb);
-            json.WriteStartArray("top_logprobs"u8);
-            foreach (var top in token.Top)
-            {
-                json.WriteStartObject();
-                WriteToken(json, top.Token, top.LogProb);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
+        json.WritePropertyName("content"u8);
+        AnswerWriter.WriteLogProbs(json, tokenizer, tokens);
         json.WriteNull("refusal"u8);
         json.WriteEndObject();
-    }
-
-    private void WriteToken(Utf8JsonWriter json, int token, float logProb)
-    {
-        json.WriteString("token"u8, tokenizer.TokenText(token));
-        json.WriteNumber("logprob"u8, AnswerWriter.Finite(logProb));
-        json.WriteStartArray("bytes"u8);
-        foreach (byte b in tokenizer.TokenBytes(token)) json.WriteNumberValue(b);
-        json.WriteEndArray();
     }
 }

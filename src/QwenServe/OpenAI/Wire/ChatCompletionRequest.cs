@@ -2,6 +2,7 @@ using QwenServe.Generation;
 using QwenServe.Hosting;
 using QwenServe.Settings;
 using QwenServe.Text.Chat;
+using QwenServe.Text.Output;
 
 namespace QwenServe.OpenAI.Wire;
 
@@ -10,13 +11,8 @@ internal sealed record ChatCompletionRequest
 {
     public required Conversation Conversation { get; init; }
 
-    /// <summary>Whether calls are looked for in the answer.</summary>
-    public required bool ReadsCalls { get; init; }
-
-    /// <summary>
-    /// Names by which calls in other forms than the template's are known. None when the form is enforced: only calls in it are held to their schema.
-    /// </summary>
-    public required IReadOnlyList<string> ToolNames { get; init; }
+    /// <summary>How calls are looked for in the answer.</summary>
+    public required OutputOptions Output { get; init; }
 
     public required GenerationOptions Options { get; init; }
 
@@ -42,8 +38,7 @@ internal sealed record ChatCompletionRequest
         var request = new ChatCompletionRequest
         {
             Conversation = conversation,
-            ReadsCalls = tools.Callable.Count > 0,
-            ToolNames = grammar is null ? [.. tools.Callable.Select(t => t.Name)] : [],
+            Output = tools.Reading(grammar),
             Options = options with { Grammar = grammar },
             Stream = stream,
             Echo = fields.Boolean("echo") ?? false,

@@ -15,7 +15,7 @@ internal static class ConversationFields
     public static Conversation Read(RequestFields fields, bool rejectUnknown, out ToolDemand demand)
     {
         var messages = fields.Array("messages") ?? throw ApiException.Missing("messages");
-        if (messages.Length == 0) throw Empty("messages");
+        if (messages.Length == 0) throw ApiException.EmptyArray("messages");
         var conversation = new List<ConversationMessage>(messages.Length);
         for (int i = 0; i < messages.Length; i++) conversation.Add(Message(new RequestFields(messages[i], $"messages[{i}]"), rejectUnknown));
 
@@ -112,7 +112,7 @@ internal static class ConversationFields
         texts = [];
         var tools = new List<DeclaredTool>();
         if (fields.Array("tools") is not { } elements) return tools;
-        if (elements.Length == 0) throw Empty("tools");
+        if (elements.Length == 0) throw ApiException.EmptyArray("tools");
         for (int i = 0; i < elements.Length; i++)
         {
             string path = $"tools[{i}]";
@@ -120,9 +120,7 @@ internal static class ConversationFields
             string type = tool.RequiredText("type");
             if (type != "function") throw RequestFields.UnknownChoice(tool.PathOf("type"), type, "function");
             var function = tool.Object("function") ?? throw ApiException.Missing(tool.PathOf("function"));
-            string name = function.RequiredText("name");
-            if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
-                throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
+            string name = ToolDemand.ReadName(function);
             function.Text("description");
             tools.Add(new DeclaredTool(name, function.Object("parameters")?.Element, function.Boolean("strict") ?? false, function.PathOf("parameters")));
             if (rejectUnknown)
@@ -148,7 +146,7 @@ internal static class ConversationFields
             case "auto":
                 return all;
             case "required":
-                RequireTools(tools);
+                ToolDemand.RequireTools(tools);
                 return all with { Required = true };
             case var other:
                 throw RequestFields.UnknownChoice("tool_choice", other!, "none", "auto", "required");
@@ -160,35 +158,24 @@ internal static class ConversationFields
         string type = choice.RequiredText("type");
         if (type == "function")
         {
-            RequireTools(tools);
+            ToolDemand.RequireTools(tools);
             var function = choice.Object("function") ?? throw ApiException.Missing("tool_choice.function");
-            return new ToolDemand { Callable = [Find(function.RequiredText("name"), tools)], Required = true, Single = true };
+            return new ToolDemand { Callable = [ToolDemand.Find(function.RequiredText("name"), tools)], Required = true, Single = true };
         }
         if (type != "allowed_tools") throw RequestFields.UnknownChoice("tool_choice.type", type, "function", "allowed_tools");
         var allowed = choice.Object("allowed_tools") ?? throw ApiException.Missing("tool_choice.allowed_tools");
-        RequireTools(tools);
+        ToolDemand.RequireTools(tools);
         var elements = allowed.Array("tools") ?? throw ApiException.Missing("tool_choice.allowed_tools.tools");
-        if (elements.Length == 0) throw Empty("tool_choice.allowed_tools.tools");
+        if (elements.Length == 0) throw ApiException.EmptyArray("tool_choice.allowed_tools.tools");
         return new ToolDemand
         {
             Callable = [.. elements.Select((e, i) =>
             {
                 var tool = new RequestFields(e, $"tool_choice.allowed_tools.tools[{i}]");
-                return Find((tool.Object("function") ?? tool).RequiredText("name"), tools);
+                return ToolDemand.Find((tool.Object("function") ?? tool).RequiredText("name"), tools);
             })],
             Required = allowed.Choice("mode", "auto", "required") == "required",
             Restricted = true,
         };
     }
-
-    private static void RequireTools(List<DeclaredTool> tools)
-    {
-        if (tools.Count == 0) throw ApiException.InvalidValue("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.");
-    }
-
-    private static DeclaredTool Find(string name, List<DeclaredTool> tools)
-        => tools.Find(t => t.Name == name) ?? throw ApiException.InvalidValue("tool_choice", $"Invalid 'tool_choice': '{name}' is not in 'tools'.");
-
-    private static ApiException Empty(string name)
-        => new(400, $"Invalid '{name}': empty array. Expected an array with minimum length 1, but got an empty array instead.", name, "empty_array");
 }

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using QwenServe.Text.Grammar;
+using QwenServe.Text.Output;
 
 namespace QwenServe.OpenAI.Wire;
 
@@ -51,6 +52,36 @@ internal sealed record ToolDemand
             throw Refusal(signatures, e);
         }
     }
+
+    /// <summary>The name of a function, checked.</summary>
+    public static string ReadName(RequestFields function)
+    {
+        string name = function.RequiredText("name");
+        if (name.Length is 0 or > 64 || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+            throw ApiException.InvalidValue(function.PathOf("name"), $"Invalid '{function.PathOf("name")}': string does not match pattern. Expected a string that matches the pattern '^[a-zA-Z0-9_-]{{1,64}}$'.");
+        return name;
+    }
+
+    /// <exception cref="ApiException">There are none, and <c>tool_choice</c> needs one.</exception>
+    public static void RequireTools(List<DeclaredTool> tools)
+    {
+        if (tools.Count == 0) throw ApiException.InvalidValue("tool_choice", "'tool_choice' is only allowed when 'tools' are specified.");
+    }
+
+    /// <exception cref="ApiException">There is no such tool for <c>tool_choice</c> to name.</exception>
+    public static DeclaredTool Find(string name, List<DeclaredTool> tools)
+        => tools.Find(t => t.Name == name) ?? throw ApiException.InvalidValue("tool_choice", $"Invalid 'tool_choice': '{name}' is not in 'tools'.");
+
+    /// <summary>
+    /// How calls are looked for in the output. In forms other than the template's they are known by a tool's name, unless the form is enforced: then
+    /// only calls in it are held to their schema.
+    /// </summary>
+    /// <param name="grammar">What <see cref="Compile"/> gave.</param>
+    public OutputOptions Reading(Grammar? grammar) => new()
+    {
+        Tools = Callable.Count > 0,
+        ToolNames = grammar is null ? [.. Callable.Select(t => t.Name)] : [],
+    };
 
     /// <summary>Names the tool at fault.</summary>
     private ApiException Refusal(ToolSignature[] signatures, GrammarException e)
