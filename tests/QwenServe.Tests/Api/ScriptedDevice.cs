@@ -18,6 +18,9 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     /// <summary>Time of a step.</summary>
     public TimeSpan StepTime { get; set; }
 
+    /// <summary>Called at the start of each step, on the engine's thread.</summary>
+    public Action? OnStep { get; set; }
+
     /// <summary>Set to make the next step fail.</summary>
     public Exception? Fault { get; set; }
 
@@ -36,6 +39,7 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     public void Begin(StepInputs inputs)
     {
         Gate.Wait();
+        OnStep?.Invoke();
         if (StepTime > TimeSpan.Zero) Thread.Sleep(StepTime);
         if (Fault is { } fault) throw fault;
     }

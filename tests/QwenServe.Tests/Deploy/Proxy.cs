@@ -11,7 +11,7 @@ internal sealed class Proxy : IDisposable
 
     private Proxy(string kind, Func<string, string>? change, int[] replicas)
     {
-        int port = Replica.FreePorts(1)[0];
+        int port = Ports.Take(1)[0];
         Address = new Uri($"http://127.0.0.1:{port}");
         _process = Launch(kind, Configure(kind, _folder.Path, port, replicas, change));
     }

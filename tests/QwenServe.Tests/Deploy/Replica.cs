@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 
 namespace QwenServe.Tests.Deploy;
 
@@ -24,20 +22,10 @@ internal sealed class Replica : IDisposable
     /// <summary>Starts several, one after the other only as far as their ports go.</summary>
     public static async Task<Replica[]> StartAsync(int count)
     {
-        Replica[] replicas = [.. FreePorts(count).Select((port, i) => new Replica($"replica-{i}", port))];
+        Replica[] replicas = [.. Ports.Take(count).Select((port, i) => new Replica($"replica-{i}", port))];
         foreach (var replica in replicas) replica.Start();
         foreach (var replica in replicas) await replica.WhenReadyAsync();
         return replicas;
-    }
-
-    /// <summary>Ports that nobody listens on.</summary>
-    public static int[] FreePorts(int count)
-    {
-        TcpListener[] listeners = [.. Enumerable.Range(0, count).Select(_ => new TcpListener(IPAddress.Loopback, 0))];
-        foreach (var listener in listeners) listener.Start();
-        int[] ports = [.. listeners.Select(l => ((IPEndPoint)l.LocalEndpoint).Port)];
-        foreach (var listener in listeners) listener.Dispose();
-        return ports;
     }
 
     public void Start()
