@@ -264,8 +264,7 @@ public class ChatTests
     /// <summary>Waits until the engine has nothing left to do.</summary>
     internal static async Task IdleAsync(ScriptedModel model)
     {
-        for (int i = 0; i < 500 && model.Engine!.Metrics.Running + model.Engine.Metrics.Waiting > 0; i++) await Task.Delay(10);
-        Assert.Equal(0, model.Engine!.Metrics.Running + model.Engine.Metrics.Waiting);
+        await TestServer.UntilAsync(() => model.Engine!.Metrics.Running + model.Engine.Metrics.Waiting == 0, "the engine is idle");
     }
 
     private static async Task<JsonElement> PostAsync(TestServer server, string body)

@@ -103,7 +103,7 @@ public class ProcessTests
         using var client = new HttpClient { BaseAddress = address };
         using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions")
         {
-            Content = new StringContent("""{"model":"qwenserve-demo","stream":true,"ignore_eos":true,"max_tokens":500,"messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json"),
+            Content = new StringContent("""{"model":"qwenserve-demo","stream":true,"ignore_eos":true,"max_tokens":4000,"messages":[{"role":"user","content":"Hello"}]}""", Encoding.UTF8, "application/json"),
         };
         using var response = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         using (var kill = Process.Start("kill", ["-TERM", process.Id.ToString(CultureInfo.InvariantCulture)])) await kill.WaitForExitAsync();

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using QwenServe.Hosting;
@@ -61,6 +62,13 @@ internal sealed class TestServer : IAsyncDisposable
     {
         using var document = JsonDocument.Parse(await response.Content.ReadAsStringAsync());
         return document.RootElement.Clone();
+    }
+
+    /// <summary>Waits for what has to come, however busy the machine is.</summary>
+    public static async Task UntilAsync(Func<bool> holds, string what)
+    {
+        for (long began = Stopwatch.GetTimestamp(); !holds(); await Task.Delay(5))
+            Assert.True(Stopwatch.GetElapsedTime(began) < TimeSpan.FromMinutes(1), $"after a minute it is still not so that {what}");
     }
 
     public async ValueTask DisposeAsync()

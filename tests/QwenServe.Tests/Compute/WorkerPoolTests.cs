@@ -46,7 +46,7 @@ public class WorkerPoolTests
     {
         using var pool = new WorkerPool(4);
         pool.Run(new CountingJob(100), 100);
-        Thread.Sleep(50);
+        Assert.True(SpinWait.SpinUntil(() => pool.Sleeping == 3, TimeSpan.FromSeconds(60)));
         long switches = pool.Wakes;
         Thread.Sleep(100);
         Assert.Equal(3, pool.Sleeping);

@@ -62,12 +62,21 @@ public class InferenceEngineTests
     [Fact]
     public async Task Leaving_a_stream_frees_its_blocks()
     {
-        await using var engine = await Start(Small);
+        using var gate = new ManualResetEventSlim();
+        int forwards = 0;
+        await using var engine = await Start(Small, new ScriptedDevice
+        {
+            OnForward = () =>
+            {
+                if (++forwards > 5) gate.Wait();
+            },
+        });
         var stream = engine.Submit(Request(0, 50, 1900));
         await using (var reader = stream.GetAsyncEnumerator())
         {
             Assert.True(await reader.MoveNextAsync());
         }
+        gate.Set();
         Assert.True(SpinWait.SpinUntil(() => engine.Metrics.Ended(FinishReason.Abort) == 1 && engine.Metrics.KvUsage == 0, TimeSpan.FromSeconds(30)));
         Assert.Equal(0, engine.Metrics.Running);
     }
@@ -142,11 +151,21 @@ public class InferenceEngineTests
     public async Task What_has_not_ended_when_the_time_to_stop_is_over_ends_with_an_error()
     {
         using var started = new ManualResetEventSlim();
-        var device = new ScriptedDevice { OnForward = started.Set };
+        using var gate = new ManualResetEventSlim();
+        var device = new ScriptedDevice
+        {
+            OnForward = () =>
+            {
+                started.Set();
+                gate.Wait();
+            },
+        };
         var engine = await Start(Small, device);
         var stream = engine.Submit(Request(0, 5, 1900));
         started.Wait();
-        await engine.StopAsync(TimeSpan.Zero);
+        var stopped = engine.StopAsync(TimeSpan.Zero);
+        gate.Set();
+        await stopped;
         var last = default(TokenEvent);
         await foreach (var e in stream) last = e;
         Assert.Equal((FinishReason.Error, "the server is shutting down"), (last.Finish, last.Error));

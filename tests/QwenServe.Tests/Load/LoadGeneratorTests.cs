@@ -46,10 +46,17 @@ public class LoadGeneratorTests
 
         var broken = ScriptedModel.Endless();
         await using var breaking = await TestServer.StartAsync(broken);
-        broken.Device.StepTime = TimeSpan.FromMilliseconds(5);
+        using var read = new ManualResetEventSlim();
+        int steps = 0;
+        broken.Device.OnStep = () =>
+        {
+            if (++steps < 4) return;
+            read.Wait(TimeSpan.FromMinutes(1));
+            throw new InvalidOperationException("the device is gone");
+        };
         using var client = new LoadClient(Options(breaking));
         var request = new Workload(Options(breaking)).Next();
-        var result = await client.SendAsync(request, client.Now, () => broken.Device.Fault = new InvalidOperationException("the device is gone"));
+        var result = await client.SendAsync(request, client.Now, read.Set);
         Assert.Equal("error in stream", result.Error);
     }
 
