@@ -61,6 +61,9 @@ public sealed class InferenceEngine : IAsyncDisposable
 
     public EngineMetrics Metrics { get; }
 
+    /// <summary>Requests that may wait; one more is refused.</summary>
+    public int MaxQueuedRequests => _options.MaxQueuedRequests;
+
     /// <summary>Requests that wait for their first step, and their prompt tokens.</summary>
     public (int Requests, long Tokens) Queued => _mailbox.Queued;
 

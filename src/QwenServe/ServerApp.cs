@@ -11,8 +11,8 @@ using ILogger = Microsoft.Extensions.Logging.ILogger;
 namespace QwenServe;
 
 /// <summary>
-/// What exists: settings, log, metrics, the model host, and the endpoints on one Kestrel port. The port listens first and the model
-/// loads behind it. The process's signals are ours, because the framework's own answer to SIGTERM closes the port at once, and then
+/// What exists: settings, log, metrics, the model host, and the endpoints on one Kestrel port. The port listens first and the models
+/// load behind it. The process's signals are ours, because the framework's own answer to SIGTERM closes the port at once, and then
 /// nothing can be refused politely.
 /// </summary>
 public sealed class ServerApp : IAsyncDisposable
@@ -83,7 +83,7 @@ public sealed class ServerApp : IAsyncDisposable
         return new ServerApp(web, settings);
     }
 
-    /// <summary>Opens the port and begins to load the model behind it.</summary>
+    /// <summary>Opens the port and begins to load the models behind it.</summary>
     /// <exception cref="StartupException">The port cannot be opened.</exception>
     public async Task StartAsync(ProgressLine? progress = null)
     {
@@ -106,8 +106,8 @@ public sealed class ServerApp : IAsyncDisposable
         _web.Services.GetRequiredService<ModelHost>().Start(progress ?? new ProgressLine(TextWriter.Null, terminal: false));
     }
 
-    /// <summary>Completes when the model answers.</summary>
-    /// <exception cref="StartupException">It cannot be loaded.</exception>
+    /// <summary>Completes when all models answer.</summary>
+    /// <exception cref="StartupException">One cannot be loaded.</exception>
     public Task WhenReadyAsync() => _web.Services.GetRequiredService<ModelHost>().Loaded;
 
     /// <summary>Lets running requests finish, within the shutdown timeout, and closes the port.</summary>
@@ -133,7 +133,7 @@ public sealed class ServerApp : IAsyncDisposable
         if (await Task.WhenAny(ready, stop.Task).ConfigureAwait(false) == ready)
         {
             await ready.ConfigureAwait(false);
-            _log.LogInformation("{Summary:l}", _web.Services.GetRequiredService<ModelHost>().Model.Describe(Address));
+            foreach (var model in _web.Services.GetRequiredService<ModelHost>().Models) _log.LogInformation("{Summary:l}", model.Describe(Address));
         }
         var broken = _web.Services.GetRequiredService<ModelHost>().Broken;
         if (await Task.WhenAny(stop.Task, broken).ConfigureAwait(false) == broken)

@@ -16,6 +16,7 @@ public sealed unsafe class CpuDevice : IDevice
     private const long LargestDefaultKvCache = 4L << 30;
 
     private readonly WorkerPool _pool;
+    private readonly int _sharers;
     private readonly WeightArena _arena = new();
     private ModelGeometry? _geometry;
     private DType? _weightType;
@@ -26,7 +27,8 @@ public sealed unsafe class CpuDevice : IDevice
     public CpuDevice(CpuOptions? options = null)
     {
         int threads = options?.Threads ?? 0;
-        _pool = new WorkerPool(threads > 0 ? threads : PhysicalCores.Count());
+        _sharers = Math.Max(1, options?.Sharers ?? 1);
+        _pool = new WorkerPool(threads > 0 ? threads : Math.Max(1, PhysicalCores.Count() / _sharers));
     }
 
     public string Description
@@ -118,7 +120,7 @@ public sealed unsafe class CpuDevice : IDevice
 
     public long AvailableMemory => FreeMemory.Bytes();
 
-    public long KvCacheBudget(double utilization) => Math.Min(FreeMemory.Bytes() / 4, LargestDefaultKvCache);
+    public long KvCacheBudget(double utilization) => Math.Min(FreeMemory.Bytes() / 4, LargestDefaultKvCache) / _sharers;
 
     public void AllocateKvCache(int blocks, int blockSize, DType type)
     {

@@ -15,10 +15,10 @@ internal static class Devices
         if (settings.Device != "cpu")
         {
             string? reason = CudaDevice.WhyUnsupported(geometry, weightType);
-            if (reason is null && CudaDevice.TryOpen(0, out reason) is { } cuda) return cuda;
+            if (reason is null && CudaDevice.TryOpen(settings.GpuOrdinal, out reason) is { } cuda) return cuda;
             if (settings.Device == "cuda") throw new StartupException($"--device cuda: {reason}", exitCode: 2);
             say($"serving on the CPU: {reason}");
         }
-        return new CpuDevice(new CpuOptions { Threads = settings.Threads ?? 0 });
+        return new CpuDevice(new CpuOptions { Threads = settings.Threads ?? 0, Sharers = settings.CpuSharers });
     }
 }

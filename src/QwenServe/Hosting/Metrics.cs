@@ -15,12 +15,12 @@ internal sealed class Metrics : IDisposable
         Gather([], http.Meter, "System.Runtime");
     }
 
-    /// <summary>Adds the engine's meter, once there is one.</summary>
+    /// <summary>Adds an engine's meter, once there is one.</summary>
     public void Attach(Meter engine, string model) => Gather([new("model_name", model), new("engine", "0")], engine);
 
     public string Scrape()
     {
-        lock (_gate) return string.Concat(_gatherers.Select(g => g.Exporter.Scrape()));
+        lock (_gate) return PrometheusText.Scrape(_gatherers.Select(g => g.Exporter));
     }
 
     public void Dispose()

@@ -27,7 +27,7 @@ internal static class ModelLoading
     public static async Task<ServedModel> LoadAsync(QwenServeSettings settings, Action<string, double?, string?> report, CancellationToken cancel)
     {
         string directory = await LocateAsync(settings.Model, report, cancel).ConfigureAwait(false);
-        string[] names = Names(settings);
+        var names = settings.Model.Names;
         report("loading " + names[0], null, null);
 
         var config = QwenConfig.Load(directory);
@@ -89,14 +89,6 @@ internal static class ModelLoading
     {
         string[] parts = name.Split('/');
         return parts.Length == 2 && parts.All(p => p.Length > 0 && p is not ("." or ".." or "~") && p.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.'));
-    }
-
-    private static string[] Names(QwenServeSettings settings)
-    {
-        if (settings.Server.ServedModelNames.Count > 0) return [.. settings.Server.ServedModelNames.Distinct()];
-        if (settings.Model.Name is not { } name) return [EmbeddedName];
-        // A folder is served under its own name, and found under the path that was given too.
-        return Directory.Exists(name) ? [.. new[] { Path.GetFileName(Path.GetFullPath(name).TrimEnd('/')), name }.Distinct()] : [name];
     }
 
     private static EngineOptions Options(QwenServeSettings settings, string kind, int length, string directory, QwenConfig config, Action<string> log)

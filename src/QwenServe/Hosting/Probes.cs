@@ -26,7 +26,7 @@ internal static class Probes
     private static Task Live(HttpContext context)
     {
         var lifecycle = context.RequestServices.GetRequiredService<Lifecycle>();
-        bool stuck = context.RequestServices.GetRequiredService<ModelHost>().Health is { Busy: true } health && health.SinceProgress > LongestStep;
+        bool stuck = context.RequestServices.GetRequiredService<ModelHost>().Health.Any(h => h.Busy && h.SinceProgress > LongestStep);
         return lifecycle.Phase == LifecyclePhase.Failed || stuck
             ? ErrorEnvelope.SendAsync(context, new ApiException(503, stuck ? "The engine makes no progress." : "The engine has failed.", type: ApiException.ServerError))
             : SendStatusAsync(context, "live");

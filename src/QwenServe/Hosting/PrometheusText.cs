@@ -9,14 +9,16 @@ namespace QwenServe.Hosting;
 /// Writes all meters in Prometheus' text format 0.0.4 when scraped.
 ///
 /// OpenTelemetry drops an instrument whose name holds a colon, without a word; so instruments are called <c>vllm.x</c> and the first dot
-/// becomes the colon here. Counters get <c>_total</c>. Each series of <c>vllm.</c> and <c>qwenserve.</c> also bears the constant labels.
+/// becomes the colon here. Counters get <c>_total</c>. Each series of <c>vllm.</c> and <c>qwenserve.</c> also bears the constant labels. Series of one
+/// name stand together whichever engine they are of, because the format wants each name described once.
 /// </summary>
 internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
-    private readonly Lock _gate = new();
-    private readonly StringBuilder _text = new();
+    private Dictionary<string, StringBuilder> _families = [];
+    private List<string> _order = [];
+    private StringBuilder _text = new();
 
     /// <summary>Set by the reader: makes it gather and call <see cref="Export"/>.</summary>
     public Func<int, bool>? Collect { get; set; }
@@ -24,19 +26,21 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
     /// <summary>Labels of every series about the model, such as its name.</summary>
     public IReadOnlyList<KeyValuePair<string, string>> ConstantLabels { get; set; } = [];
 
-    public string Scrape()
+    /// <summary>Gathers all and writes them as one text. One caller at a time.</summary>
+    public static string Scrape(IEnumerable<PrometheusText> exporters)
     {
-        lock (_gate)
+        var families = new Dictionary<string, StringBuilder>();
+        var order = new List<string>();
+        foreach (var exporter in exporters)
         {
-            _text.Clear();
-            Collect?.Invoke(5000);
-            return _text.ToString();
+            (exporter._families, exporter._order) = (families, order);
+            exporter.Collect?.Invoke(5000);
         }
+        return string.Concat(order.Select(name => families[name]));
     }
 
     public override ExportResult Export(in Batch<Metric> batch)
     {
-        string? described = null;
         foreach (var metric in batch)
         {
             string type = metric.MetricType switch
@@ -46,13 +50,15 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
                 _ => "gauge",
             };
             string name = ExposedName(metric.Name, type);
-            if (name != described)
+            if (!_families.TryGetValue(name, out var family))
             {
+                _families[name] = _text = new StringBuilder();
+                _order.Add(name);
                 if (!string.IsNullOrEmpty(metric.Description))
                     _text.Append("# HELP ").Append(name).Append(' ').Append(metric.Description.Replace("\\", "\\\\", StringComparison.Ordinal).Replace("\n", "\\n", StringComparison.Ordinal)).Append('\n');
                 _text.Append("# TYPE ").Append(name).Append(' ').Append(type).Append('\n');
-                described = name;
             }
+            else _text = family;
             bool aboutModel = metric.Name.StartsWith("vllm.", StringComparison.Ordinal) || metric.Name.StartsWith("qwenserve.", StringComparison.Ordinal);
             foreach (ref readonly var point in metric.GetMetricPoints()) WritePoint(name, metric.MetricType, in point, aboutModel);
         }

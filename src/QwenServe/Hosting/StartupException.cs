@@ -5,7 +5,7 @@ public sealed class StartupException : Exception
 {
     public StartupException(string message, int exitCode = 1) : base(message) => ExitCode = exitCode;
 
-    public StartupException(string message, Exception inner) : base(message, inner) => ExitCode = 1;
+    public StartupException(string message, Exception inner, int exitCode = 1) : base(message, inner) => ExitCode = exitCode;
 
     /// <summary>2 for a wrong command line or setting, 1 for everything else.</summary>
     public int ExitCode { get; }

@@ -19,7 +19,7 @@ internal static class CompletionsEndpoint
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
         var request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         // More than the queue holds would be told to come again for ever.
-        CompletionRequest.RequireFewPrompts(request.Prompts.Count, context.RequestServices.GetRequiredService<QwenServeSettings>().Engine.MaxNumWaiting);
+        CompletionRequest.RequireFewPrompts(request.Prompts.Count, model.Engine.MaxQueuedRequests);
         var masks = await GrammarMask.FactoryAsync(model, request.Options, ReasoningMode.Off, work.Cancelled).ConfigureAwait(false);
         string id = "cmpl-" + Guid.NewGuid().ToString("N");
         var generations = new List<TextGeneration>(request.Prompts.Count);

@@ -17,13 +17,14 @@ internal static class ModelsEndpoint
 
     private static Task List(HttpContext context)
     {
-        var model = context.RequestServices.GetRequiredService<ModelHost>().Model;
+        var models = context.RequestServices.GetRequiredService<ModelHost>().Models;
         return JsonAnswer.SendAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
             json.WriteStartArray("data"u8);
-            foreach (string name in model.Names) Write(json, model, name);
+            foreach (var model in models)
+                foreach (string name in model.Names) Write(json, model, name);
             json.WriteEndArray();
             json.WriteEndObject();
         });

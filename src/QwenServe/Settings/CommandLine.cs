@@ -13,6 +13,7 @@ public static class CommandLine
           qwenserve                                         the embedded model on http://127.0.0.1:8000
           qwenserve --model Qwen/Qwen2.5-0.5B-Instruct      downloads it once, then serves it
           qwenserve --model ./my-checkpoint --port 9000 --max-model-len 8k
+          qwenserve --model small=Qwen/Qwen2.5-0.5B-Instruct --model coder=./my-coder --device small=cpu --device coder=cuda:0
           qwenserve --model Qwen/Qwen2.5-7B-Instruct --device cuda --host 0.0.0.0 --api-key secret
           qwenserve health --port 9000                      whether that server is ready: exit code 0 or 1
           curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \
@@ -49,17 +50,23 @@ public static class CommandLine
         int Collect(ParseResult result)
         {
             values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
-            if (result.GetValue(model) is { } name) values["Model:Name"] = name;
             foreach (var (definition, option) in options)
             {
-                if (result.GetResult(option) is not { Implicit: false } given) continue;
+                var given = result.GetResult(option) is { Implicit: false } present ? present : null;
+                List<string> texts = [.. given?.Tokens.Select(t => t.Value) ?? []];
+                if (definition.Key == "Model:Name" && result.GetValue(model) is { } first) texts.Insert(0, first);
+                if (definition.Kind == SettingKind.List || texts.Count > 1)
+                {
+                    for (int i = 0; i < texts.Count; i++) values[$"{definition.Key}:{i}"] = texts[i];
+                    continue;
+                }
+                if (given is null) continue;
                 values[definition.Key] = definition.Kind switch
                 {
                     SettingKind.Switch => given.IdentifierToken?.Value.StartsWith("--no-", StringComparison.Ordinal) == true
                         ? given.GetValueOrDefault<bool>() ? "false" : "true"
                         : given.GetValueOrDefault<bool>() ? "true" : "false",
-                    SettingKind.List => string.Join(',', given.Tokens.Select(t => t.Value)),
-                    _ => given.Tokens[^1].Value,
+                    _ => texts[0],
                 };
             }
             return 0;
@@ -85,7 +92,7 @@ public static class CommandLine
     private static Option Create(SettingDefinition definition) => definition.Kind switch
     {
         SettingKind.Switch => new Option<bool>(definition.Option, "--no-" + definition.Option[2..]) { Description = definition.Help },
-        SettingKind.List => new Option<string[]>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
+        _ when definition.Kind == SettingKind.List || definition.OfModel => new Option<string[]>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
         _ => new Option<string>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
     };
 

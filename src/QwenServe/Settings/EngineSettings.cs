@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace QwenServe.Settings;
 
 /// <summary>What the engine computes on and how much it takes at once.</summary>
@@ -5,6 +7,12 @@ public sealed record EngineSettings
 {
     /// <summary>auto, cpu or cuda.</summary>
     public string Device { get; init; } = "auto";
+
+    /// <summary>Which GPU, from 0.</summary>
+    public int GpuOrdinal { get; init; }
+
+    /// <summary>Models that share the CPU and its memory equally, this one included.</summary>
+    public int CpuSharers { get; init; } = 1;
 
     /// <summary>Null takes the physical cores.</summary>
     public int? Threads { get; init; }
@@ -15,6 +23,7 @@ public sealed record EngineSettings
     /// <summary>auto, fp32, bf16 or fp16.</summary>
     public string KvCacheDtype { get; init; } = "auto";
 
+    /// <summary>Share of a GPU's memory that may be in use when this model has been loaded.</summary>
     public double GpuMemoryUtilization { get; init; } = 0.9;
 
     /// <summary>Null takes the device's own default.</summary>
@@ -34,9 +43,12 @@ public sealed record EngineSettings
     {
         int blockSize = reader.Integer("Engine:BlockSize", 16, 1, 4096);
         if (!int.IsPow2(blockSize)) throw reader.Wrong("Engine:BlockSize", reader.Text("Engine:BlockSize")!, "must be a power of two");
+        int? gpu = reader.Text("Engine:Device") is { } device && device.StartsWith("cuda:", StringComparison.OrdinalIgnoreCase)
+            && int.TryParse(device.AsSpan(5), NumberStyles.None, CultureInfo.InvariantCulture, out int ordinal) && ordinal < 1024 ? ordinal : null;
         return new EngineSettings
         {
-            Device = reader.Choice("Engine:Device", "auto", "auto", "cpu", "cuda"),
+            Device = gpu is null ? reader.Choice("Engine:Device", "auto", "auto", "cpu", "cuda", "cuda:N") : "cuda",
+            GpuOrdinal = gpu ?? 0,
             Threads = reader.Text("Engine:Threads") is null or "auto" ? null : reader.Integer("Engine:Threads", 0, 1, 1024),
             KvCacheMemory = reader.Bytes("Engine:KvCacheMemory"),
             KvCacheDtype = reader.Choice("Engine:KvCacheDtype", "auto", "auto", "fp32", "bf16", "fp16", "float32", "bfloat16", "float16") switch

@@ -1,3 +1,5 @@
+using QwenServe.Hosting;
+
 namespace QwenServe.Settings;
 
 /// <summary>What is served.</summary>
@@ -5,6 +7,9 @@ public sealed record ModelSettings
 {
     /// <summary>A folder, or org/name on the hub; null for the embedded model.</summary>
     public string? Name { get; init; }
+
+    /// <summary>Names that were chosen for it; empty: the one it was asked for by.</summary>
+    public IReadOnlyList<string> ServedNames { get; init; } = [];
 
     /// <summary>huggingface or modelscope.</summary>
     public string Hub { get; init; } = "huggingface";
@@ -28,6 +33,12 @@ public sealed record ModelSettings
 
     /// <summary>Whether control tokens inside messages act as control tokens, as they do in transformers.</summary>
     public bool ControlTokensInContent { get; init; }
+
+    /// <summary>What clients may call it; the first is written in answers.</summary>
+    public IReadOnlyList<string> Names => ServedNames.Count > 0 ? [.. ServedNames.Distinct()]
+        : Name is not { } name ? [ModelLoading.EmbeddedName]
+        // A folder is served under its own name, and found under the path that was given too.
+        : Directory.Exists(name) ? [.. new[] { Path.GetFileName(Path.GetFullPath(name).TrimEnd('/')), name }.Distinct()] : [name];
 
     public static ModelSettings Read(SettingsReader reader) => new()
     {

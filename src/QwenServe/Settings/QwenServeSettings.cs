@@ -6,11 +6,20 @@ namespace QwenServe.Settings;
 /// <summary>All settings, merged and checked.</summary>
 public sealed record QwenServeSettings
 {
+    /// <summary>The model, or the first of several.</summary>
     public ModelSettings Model { get; init; } = new();
 
     public ServerSettings Server { get; init; } = new();
 
+    /// <summary>The engine of the model, or of the first.</summary>
     public EngineSettings Engine { get; init; } = new();
+
+    /// <summary>The models after the first.</summary>
+    public IReadOnlyList<(ModelSettings Model, EngineSettings Engine)> MoreModels { get; init; } = [];
+
+    /// <summary>The settings as each model has them, in the order of loading.</summary>
+    public IReadOnlyList<QwenServeSettings> EachModel
+        => [this with { MoreModels = [] }, .. MoreModels.Select(m => this with { Model = m.Model, Engine = m.Engine, MoreModels = [] })];
 
     public LimitSettings Limits { get; init; } = new();
 
@@ -25,18 +34,21 @@ public sealed record QwenServeSettings
             if (environment(definition.Variable) is { Length: > 0 } value) variables[definition.Key] = value;
 
         IConfiguration configuration;
+        IReadOnlyList<(ModelSettings Model, EngineSettings Engine)> all;
         try
         {
             // An array of the file must not shine through a list given elsewhere, so lists are merged by source and not by element.
             var file = new ConfigurationBuilder().SetBasePath(root).AddJsonFile("appsettings.json", optional: true).Build();
             var merged = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
             foreach (var (key, value) in file.AsEnumerable()) merged[key] = value;
+            var models = new ModelList([new Dictionary<string, string?>(merged, StringComparer.OrdinalIgnoreCase), variables, commandLine]);
             foreach (var source in new[] { variables, commandLine })
-                foreach (var (key, value) in source)
-                {
-                    foreach (string element in merged.Keys.Where(k => k.StartsWith(key + ":", StringComparison.OrdinalIgnoreCase)).ToList()) merged.Remove(element);
-                    merged[key] = value;
-                }
+            {
+                foreach (var definition in SettingsCatalog.All.Where(d => source.Keys.Any(k => ModelList.IsOf(k, d.Key))))
+                    foreach (string key in merged.Keys.Where(k => ModelList.IsOf(k, definition.Key)).ToList()) merged.Remove(key);
+                foreach (var (key, value) in source) merged[key] = value;
+            }
+            all = models.Read(merged);
             configuration = new ConfigurationBuilder().AddInMemoryCollection(merged).Build();
         }
         catch (InvalidDataException e)
@@ -47,9 +59,10 @@ public sealed record QwenServeSettings
         var reader = new SettingsReader(configuration);
         return new QwenServeSettings
         {
-            Model = ModelSettings.Read(reader),
+            Model = all[0].Model,
             Server = ServerSettings.Read(reader),
-            Engine = EngineSettings.Read(reader),
+            Engine = all[0].Engine,
+            MoreModels = [.. all.Skip(1)],
             Limits = LimitSettings.Read(reader),
             Log = LogSettings.Read(reader),
         };

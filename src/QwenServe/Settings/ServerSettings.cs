@@ -12,9 +12,6 @@ public sealed record ServerSettings
     /// <summary>Empty: no key is asked for.</summary>
     public IReadOnlyList<string> ApiKeys { get; init; } = [];
 
-    /// <summary>Empty: the name the model was asked for by.</summary>
-    public IReadOnlyList<string> ServedModelNames { get; init; } = [];
-
     public IReadOnlyList<string> AllowedOrigins { get; init; } = ["*"];
 
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(30);
@@ -30,7 +27,6 @@ public sealed record ServerSettings
             Host = host,
             Port = reader.Integer("Server:Port", 8000, 0, 65535),
             ApiKeys = reader.List("Server:ApiKey"),
-            ServedModelNames = reader.List("Server:ServedModelName"),
             AllowedOrigins = origins.Count == 0 ? ["*"] : origins,
             ShutdownTimeout = TimeSpan.FromSeconds(reader.Number("Server:ShutdownTimeout", 30, 0, 86_400)),
         };

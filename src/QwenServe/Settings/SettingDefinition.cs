@@ -13,6 +13,9 @@ public sealed record SettingDefinition(string Key, string Option, string Help, s
 {
     /// <summary>The environment variable: <c>--max-num-seqs</c> is <c>QWENSERVE_MAX_NUM_SEQS</c>.</summary>
     public string Variable { get; } = "QWENSERVE_" + Option.TrimStart('-').Replace('-', '_').ToUpperInvariant();
+
+    /// <summary>Whether each of several models may have a value of its own, written <c>NAME=VALUE</c>.</summary>
+    public bool OfModel { get; } = Key.StartsWith("Model:", StringComparison.Ordinal) || Key.StartsWith("Engine:", StringComparison.Ordinal);
 }
 
 public enum SettingKind

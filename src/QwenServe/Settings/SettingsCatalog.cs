@@ -5,7 +5,7 @@ public static class SettingsCatalog
 {
     public static IReadOnlyList<SettingDefinition> All { get; } =
     [
-        new("Model:Name", "--model", "Folder of a checkpoint, or org/name on the hub; the embedded model when absent", "DIR|ORG/NAME"),
+        new("Model:Name", "--model", "Folder of a checkpoint, or org/name on the hub; the embedded model when absent. May be repeated, and say NAME=DIR", "DIR|ORG/NAME", SettingKind.List),
         new("Model:Hub", "--hub", "Where org/name is downloaded from: huggingface (HF_ENDPOINT, HF_TOKEN and HF_HOME are honoured) or modelscope", "HUB"),
         new("Model:Revision", "--revision", "Branch, tag or commit on the hub", "REV"),
         new("Model:DownloadDir", "--download-dir", "Cache for downloads in place of HF_HOME/hub", "DIR"),
@@ -18,15 +18,15 @@ public static class SettingsCatalog
         new("Server:Host", "--host", "Address to listen on; 0.0.0.0 for all", "ADDRESS"),
         new("Server:Port", "--port", "Port to listen on; 0 takes a free one", "PORT"),
         new("Server:ApiKey", "--api-key", "Key that clients must send as Authorization: Bearer; may be repeated", "KEY", SettingKind.List),
-        new("Server:ServedModelName", "--served-model-name", "Name that clients use; may be repeated, the first one is written in answers", "NAME", SettingKind.List),
+        new("Server:ServedModelName", "--served-model-name", "Name that clients use; may be repeated, the first one is written in answers. With several models one for each", "NAME", SettingKind.List),
         new("Server:AllowedOrigins", "--allowed-origins", "Origins whose pages may call the API from a browser; * for all", "ORIGIN", SettingKind.List),
         new("Server:ShutdownTimeout", "--shutdown-timeout", "Seconds that running requests get to finish after SIGTERM", "SECONDS"),
 
-        new("Engine:Device", "--device", "auto, cpu or cuda", "DEVICE"),
+        new("Engine:Device", "--device", "auto, cpu, cuda or cuda:N", "DEVICE"),
         new("Engine:Threads", "--threads", "CPU threads of the engine; auto takes the physical cores", "N"),
         new("Engine:KvCacheMemory", "--kv-cache-memory", "Memory for the KV cache, such as 4GiB", "BYTES"),
         new("Engine:KvCacheDtype", "--kv-cache-dtype", "Type of the KV cache: auto, fp32, bf16, fp16", "TYPE"),
-        new("Engine:GpuMemoryUtilization", "--gpu-memory-utilization", "Share of a GPU's memory to use", "SHARE"),
+        new("Engine:GpuMemoryUtilization", "--gpu-memory-utilization", "Share of a GPU's memory to use, by all models together", "SHARE"),
         new("Engine:MaxNumSeqs", "--max-num-seqs", "Sequences computed in one step", "N"),
         new("Engine:MaxNumBatchedTokens", "--max-num-batched-tokens", "Tokens computed in one step", "N"),
         new("Engine:MaxNumWaiting", "--max-num-waiting", "Requests that may wait; more are refused with 429", "N"),

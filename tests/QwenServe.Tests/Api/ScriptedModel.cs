@@ -28,7 +28,7 @@ internal sealed class ScriptedModel
 
     public Func<EngineOptions, EngineOptions> Options { get; set; } = o => o;
 
-    public IReadOnlyList<string> Names { get; init; } = ["org/name", "short"];
+    public IReadOnlyList<string> Names { get; set; } = ["org/name", "short"];
 
     public InferenceEngine? Engine { get; private set; }
 

@@ -28,7 +28,7 @@ public sealed class SettingsTests : IDisposable
         File.WriteAllText(Path.Combine(_root, "appsettings.json"), """{"Server": {"ApiKey": ["a", "b", "c"], "ServedModelName": ["x", "y"]}}""");
         var settings = Load("--api-key", "one", "--api-key", "two");
         Assert.Equal(["one", "two"], settings.Server.ApiKeys);
-        Assert.Equal(["x", "y"], settings.Server.ServedModelNames);
+        Assert.Equal(["x", "y"], settings.Model.Names);
         _environment["QWENSERVE_API_KEY"] = "k1,k2";
         Assert.Equal(["k1", "k2"], Load().Server.ApiKeys);
     }
