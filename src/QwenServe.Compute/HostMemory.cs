@@ -107,4 +107,12 @@ public readonly record struct HostTensor(string Name, DType Type, long Rows, lon
     public long Bytes => Rows * Columns * Type.Size();
 
     internal unsafe byte* Pointer => Memory.Pointer + Offset;
+
+    /// <summary>A copy in fp32, row after row.</summary>
+    public unsafe float[] ToFloats()
+    {
+        var values = new float[checked((int)(Rows * Columns))];
+        for (int i = 0; i < values.Length; i++) values[i] = Cpu.PackedMatrix.ReadElement(Pointer, Type, i);
+        return values;
+    }
 }

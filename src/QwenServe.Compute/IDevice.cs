@@ -110,6 +110,12 @@ public interface IDevice : IDisposable
     /// <summary>Waits for the oldest Sample not yet completed and copies its results.</summary>
     void Complete(SamplingResults results);
 
-    /// <summary>The logits of the step in hand, row by row, for tests and for pooling outside the device.</summary>
+    /// <summary>The logits of the step in hand, row by row, for tests.</summary>
     void ReadLogits(int row, Span<float> destination);
+
+    /// <summary>
+    /// RMSNorm(h) at tokens of the step in hand, named by index, fp32 [tokens, HiddenSize]: what embeddings and rewards are made of.
+    /// Comes between Run and the next Begin, and waits for the step.
+    /// </summary>
+    void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination);
 }

@@ -24,6 +24,9 @@ public sealed class GenerationRequest
     /// <summary>null: none; k up to 20: log-probs of the prompt's tokens and of the k most probable at each place.</summary>
     public int? PromptLogProbs { get; init; }
 
+    /// <summary>Hidden states of the prompt in place of a continuation; nothing is drawn, and choices and prompt log-probs are not available.</summary>
+    public Pooling? Pooling { get; init; }
+
     /// <summary>Makes the mask of choice i; called by the submitting thread.</summary>
     public Func<int, ITokenMask>? MaskFactory { get; init; }
 

@@ -47,6 +47,12 @@ public sealed class InferenceEngine : IAsyncDisposable
 
     public int VocabularySize => _runner.VocabularySize;
 
+    /// <summary>Elements of a pooled row.</summary>
+    public int HiddenSize => _runner.HiddenSize;
+
+    /// <summary>Whether the model has a head to draw tokens with; one without answers requests for pooled rows only.</summary>
+    public bool Generates => _runner.Generates;
+
     /// <summary>Ids that end a choice, whatever the request.</summary>
     public IReadOnlyList<int> EosTokenIds => _options.EosTokenIds;
 
@@ -129,7 +135,7 @@ public sealed class InferenceEngine : IAsyncDisposable
         int maxOutput = Validate(request);
         var (queuedRequests, queuedTokens) = _mailbox.Queued;
         if (queuedRequests > 0 && queuedRequests >= _options.MaxQueuedRequests) throw Refuse(queuedRequests, queuedTokens);
-        var group = new SequenceGroup(request, maxOutput, VocabularySize, _options);
+        var group = new SequenceGroup(request, maxOutput, VocabularySize, HiddenSize, _options);
         group.Stream.OnAbort(_mailbox.Abort);
         if (!_mailbox.TryPost(group))
         {
@@ -181,6 +187,16 @@ public sealed class InferenceEngine : IAsyncDisposable
         if (request.MaxTokens < 0) throw new InvalidParameterException("max_tokens", $"max_tokens must be at least 0, not {request.MaxTokens}");
         if (request.PromptLogProbs is < 0 or > SamplingResults.MaxTopLogProbs) throw new InvalidParameterException("prompt_logprobs", $"prompt_logprobs must be from 0 to {SamplingResults.MaxTopLogProbs}, not {request.PromptLogProbs}");
         int room = MaxModelLength - request.Prompt.Length;
+        if (request.Pooling is { } pooling)
+        {
+            if (!_runner.Pools) throw new InvalidParameterException("pooling", "this model gives no hidden states");
+            if (request.Choices != 1) throw new InvalidParameterException("n", "a request for hidden states has one choice");
+            if (request.PromptLogProbs is not null) throw new InvalidParameterException("prompt_logprobs", "a request for hidden states has no log-probs");
+            if (pooling.Kind == PoolingKind.Positions && pooling.Positions[^1] >= request.Prompt.Length)
+                throw new InvalidParameterException("pooling", $"position {pooling.Positions[^1]} is not in a prompt of {request.Prompt.Length} tokens");
+            return room >= 0 ? 0 : throw new PromptTooLongException(request.Prompt.Length, 0, MaxModelLength);
+        }
+        if (!Generates) throw new InvalidParameterException("model", "this model has no head to generate text with");
         if (room < (request.MaxTokens ?? 1)) throw new PromptTooLongException(request.Prompt.Length, request.MaxTokens, MaxModelLength);
         int maxOutput = request.MaxTokens ?? room;
         if (request.Sampling.MinTokens > maxOutput) throw new InvalidParameterException("min_tokens", $"min_tokens must be at most max_tokens ({maxOutput}), not {request.Sampling.MinTokens}");

@@ -50,6 +50,11 @@ public readonly record struct TokenEvent
     /// <summary>One entry a prompt token, null for the first; comes once a request, before any token.</summary>
     public IReadOnlyList<PromptLogProb?>? PromptLogProbs { get; init; }
 
+    /// <summary>
+    /// What a request with <see cref="GenerationRequest.Pooling"/> asked for, in its only event: one row of [HiddenSize], or one a position.
+    /// </summary>
+    public IReadOnlyList<float[]>? Pooled { get; init; }
+
     /// <summary>Set in the last event of the choice.</summary>
     public FinishReason Finish { get; init; }
 

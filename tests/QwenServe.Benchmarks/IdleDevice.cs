@@ -91,4 +91,6 @@ internal sealed class IdleDevice : IDevice
     public void NormLogits(Weights norm, Weights head) => throw new NotSupportedException();
 
     public void ReadLogits(int row, Span<float> destination) => throw new NotSupportedException();
+
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination) => throw new NotSupportedException();
 }

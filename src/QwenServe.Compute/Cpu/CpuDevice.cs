@@ -283,6 +283,19 @@ public sealed unsafe class CpuDevice : IDevice
         new ReadOnlySpan<float>(Step.Logits + row * Step.LogitStride, Geometry.VocabularySize).CopyTo(destination);
     }
 
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination)
+    {
+        var step = Step;
+        int hidden = Geometry.HiddenSize;
+        var weight = (CpuVector)norm;
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            if ((uint)tokens[i] >= (uint)step.TokenCount) throw new ArgumentOutOfRangeException(nameof(tokens), $"token {tokens[i]} of {step.TokenCount}");
+            HiddenNorm.Apply(new ReadOnlySpan<float>(step.Hidden + (long)tokens[i] * hidden, hidden), new ReadOnlySpan<float>(weight.Values.Floats, hidden),
+                Geometry.RmsNormEpsilon, destination.Slice(i * hidden, hidden));
+        }
+    }
+
     public void Dispose()
     {
         _pool.Dispose();

@@ -9,6 +9,8 @@ public sealed unsafe partial class CudaDevice
     private readonly Dictionary<int, Recording> _recordings = [];
     private ulong _h, _x, _qkv, _a, _gateUp, _m, _logits;
     private bool _capturing;
+    private float[]? _hostNorm;
+    private ulong _hostNormOf;
     private Func<int, int> _padded = PaddedSize;
 
     private sealed class Recording
@@ -315,6 +317,38 @@ public sealed unsafe partial class CudaDevice
         Enter();
         int n = Math.Min(destination.Length, Geometry.VocabularySize);
         Read(_logits + (ulong)(4L * row * Geometry.VocabularySize), System.Runtime.InteropServices.MemoryMarshal.AsBytes(destination[..n]));
+    }
+
+    /// <summary>The rows of h come back in fp32 and the host norms them: a handful of rows a request is not worth a kernel that rounds to bf16.</summary>
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination)
+    {
+        Enter();
+        if (tokens.IsEmpty) return;
+        int hidden = Geometry.HiddenSize;
+        var weight = Vector(norm);
+        if (_hostNorm is null || _hostNormOf != weight.Data)
+        {
+            _hostNorm = new float[hidden];
+            Read(weight.Data, System.Runtime.InteropServices.MemoryMarshal.AsBytes(_hostNorm.AsSpan()));
+            _hostNormOf = weight.Data;
+        }
+        fixed (float* to = destination[..(tokens.Length * hidden)])
+        {
+            for (int first = 0, next; first < tokens.Length; first = next)
+            {
+                if ((uint)tokens[first] >= (uint)_staging!.Tokens) throw new ArgumentOutOfRangeException(nameof(tokens), $"token {tokens[first]} of {_staging.Tokens}");
+                next = first + 1;
+                while (next < tokens.Length && tokens[next] == tokens[next - 1] + 1 && tokens[next] < _staging.Tokens) next++;
+                CudaDriver.cuMemcpyDtoHAsync_v2(to + (long)first * hidden, _h + (ulong)(4L * tokens[first] * hidden), (nuint)(4L * (next - first) * hidden), _stream)
+                    .Check(nameof(CudaDriver.cuMemcpyDtoHAsync_v2));
+            }
+            Synchronize();
+        }
+        for (int i = 0; i < tokens.Length; i++)
+        {
+            var row = destination.Slice(i * hidden, hidden);
+            HiddenNorm.Apply(row, _hostNorm, Geometry.RmsNormEpsilon, row);
+        }
     }
 
     private void Read(ulong source, Span<byte> destination)

@@ -314,6 +314,11 @@ public sealed class ReferenceDevice : IDevice
     public void ReadLogits(int row, Span<float> destination)
         => _logits.AsSpan(row * G.VocabularySize, G.VocabularySize).CopyTo(destination);
 
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination)
+    {
+        for (int i = 0; i < tokens.Length; i++) Normalize(_h, tokens[i], (Matrix)norm).CopyTo(destination[(i * G.HiddenSize)..]);
+    }
+
     public void Dispose()
     {
     }

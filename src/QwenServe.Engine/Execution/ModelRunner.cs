@@ -10,9 +10,14 @@ namespace QwenServe.Engine.Execution;
 public sealed class ModelRunner : IDisposable
 {
     private const int MaxKvTokens = 1 << 30;
+    private const int HiddenRowsAtOnce = 128;
 
     private readonly IDevice _device;
     private readonly Action _forward;
+    private readonly HiddenReader? _readHidden;
+    private readonly List<int> _wanted = [];
+    private readonly int[] _hiddenTokens = new int[HiddenRowsAtOnce];
+    private float[] _hidden = [];
     private readonly StepInputs _inputs;
     private readonly SamplingInputs _sampling;
     private readonly SamplingResults _results;
@@ -20,10 +25,12 @@ public sealed class ModelRunner : IDisposable
 
     private readonly record struct BlockTableOwner(Cache.BlockTable? Table, int Version);
 
-    private ModelRunner(IDevice device, ModelGeometry geometry, Action forward, StepLimits limits, EngineOptions options, int blocks, int maxModelLength)
+    private ModelRunner(IDevice device, ModelGeometry geometry, Action forward, HiddenReader? readHidden, StepLimits limits, EngineOptions options, int blocks, int maxModelLength)
     {
         _device = device;
         _forward = forward;
+        _readHidden = readHidden;
+        HiddenSize = geometry.HiddenSize;
         Limits = limits;
         BlockCount = blocks;
         BlockSize = options.BlockSize;
@@ -47,6 +54,14 @@ public sealed class ModelRunner : IDisposable
 
     public int VocabularySize { get; }
 
+    public int HiddenSize { get; }
+
+    /// <summary>Whether the forward pass ends in logits.</summary>
+    public bool Generates { get; private init; }
+
+    /// <summary>Whether hidden states can be read.</summary>
+    public bool Pools => _readHidden is not null;
+
     /// <summary>Bytes of the KV cache.</summary>
     public long KvCacheBytes { get; private init; }
 
@@ -68,8 +83,10 @@ public sealed class ModelRunner : IDisposable
     /// <param name="forward">Issues the operations of one forward pass, from Embed to NormLogits.</param>
     /// <param name="options">The engine's options.</param>
     /// <param name="model">What holds weights on the device; disposed before it.</param>
+    /// <param name="readHidden">Reads hidden states of the step in hand; without it no request may ask for any.</param>
+    /// <param name="generates">False when <paramref name="forward"/> ends without logits.</param>
     /// <exception cref="InvalidOperationException">The memory holds not even one block, or less than the options ask for.</exception>
-    public static ModelRunner Create(IDevice device, ModelGeometry geometry, Action forward, EngineOptions options, IDisposable? model = null)
+    public static ModelRunner Create(IDevice device, ModelGeometry geometry, Action forward, EngineOptions options, IDisposable? model = null, HiddenReader? readHidden = null, bool generates = true)
     {
         options.Validate();
         int sequences = options.MaxNumSeqs;
@@ -89,7 +106,7 @@ public sealed class ModelRunner : IDisposable
         if (maxModelLength < options.MaxModelLength)
             options.Log?.Invoke($"max-model-len lowered from {options.MaxModelLength} to {maxModelLength}: {Mebibytes(budget)} of KV cache hold no more");
         device.AllocateKvCache(blocks, options.BlockSize, type);
-        return new ModelRunner(device, geometry, forward, limits, options, blocks, maxModelLength) { KvCacheBytes = blocks * blockBytes, KvCacheType = type, Model = model };
+        return new ModelRunner(device, geometry, forward, readHidden, limits, options, blocks, maxModelLength) { KvCacheBytes = blocks * blockBytes, KvCacheType = type, Model = model, Generates = generates };
     }
 
     public void Dispose()
@@ -128,6 +145,28 @@ public sealed class ModelRunner : IDisposable
         _inputs.QueryStarts[rows.Length] = token;
         _device.Begin(_inputs);
         _device.Run(_forward);
+        ReadHidden(rows);
+    }
+
+    /// <summary>Hands requests for hidden states those of the step in hand. Waits for the device, in steps that have such requests only.</summary>
+    private void ReadHidden(ReadOnlySpan<ScheduledRow> rows)
+    {
+        for (int i = 0; i < rows.Length; i++)
+        {
+            var row = rows[i];
+            if (row.Sequence.Group.Pooled is not { } pooled) continue;
+            _wanted.Clear();
+            pooled.Want(row.Start, row.Count, _wanted);
+            int offset = _inputs.QueryStarts[i] - row.Start;
+            for (int first = 0; first < _wanted.Count; first += HiddenRowsAtOnce)
+            {
+                int count = Math.Min(HiddenRowsAtOnce, _wanted.Count - first);
+                if (_hidden.Length < count * HiddenSize) _hidden = new float[count * HiddenSize];
+                for (int k = 0; k < count; k++) _hiddenTokens[k] = offset + _wanted[first + k];
+                _readHidden!(_hiddenTokens.AsSpan(0, count), _hidden);
+                for (int k = 0; k < count; k++) pooled.Take(_hidden.AsSpan(k * HiddenSize, HiddenSize));
+            }
+        }
     }
 
     /// <summary>Queues the batch's draws.</summary>

@@ -45,6 +45,9 @@ public sealed class Checkpoint : IDisposable
     /// <summary>Whether a tensor is there and of the shape asked for, without taking it.</summary>
     public bool Has(string name) => _tensors.ContainsKey(name);
 
+    /// <summary>A tensor's shape; null when it is not there.</summary>
+    public IReadOnlyList<long>? ShapeOf(string name) => _tensors.TryGetValue(name, out var entry) ? entry.Shape : null;
+
     /// <summary>A vector [n].</summary>
     public HostTensor Vector(string name, long length)
     {

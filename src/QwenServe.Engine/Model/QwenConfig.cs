@@ -9,11 +9,17 @@ namespace QwenServe.Engine.Model;
 /// </summary>
 public sealed record QwenConfig
 {
-    private static readonly string[] Served = ["Qwen2ForCausalLM", "Qwen2MoeForCausalLM"];
+    private static readonly string[] Served =
+    [
+        "Qwen2ForCausalLM", "Qwen2MoeForCausalLM", "Qwen2Model", "Qwen2ForRewardModel", "Qwen2ForProcessRewardModel", "Qwen2ForSequenceClassification",
+    ];
 
     public required ModelGeometry Geometry { get; init; }
 
     public required string Architecture { get; init; }
+
+    /// <summary>What the architecture is for.</summary>
+    public ModelTask Task { get; init; }
 
     /// <summary>The embedding table is the head, and no head is stored.</summary>
     public required bool TiedEmbeddings { get; init; }
@@ -49,7 +55,9 @@ public sealed record QwenConfig
         string architecture = config.StringList("architectures").FirstOrDefault()
             ?? (config.String("model_type") switch { "qwen2" => Served[0], "qwen2_moe" => Served[1], var other => other ?? "unknown" });
         if (!Served.Contains(architecture))
-            throw new CheckpointException($"{config.File}: architecture {architecture} is not served; served are {string.Join(" and ", Served)}");
+            throw new CheckpointException($"{config.File}: architecture {architecture} is not served; served are {string.Join(", ", Served[..^1])} and {Served[^1]}");
+        if (config.Bool("is_causal") == false)
+            throw new CheckpointException($"{config.File}: attention to later tokens (is_causal: false) is not served; a checkpoint with causal attention works");
         if (config.Object("quantization_config") is { } quantization)
             throw new CheckpointException($"{config.File}: quantization {Describe(quantization)} is not served; use the unquantized (BF16, F16 or F32) checkpoint of the model");
         if (config.String("hidden_act") is { } act && act != "silu")
@@ -88,6 +96,14 @@ public sealed record QwenConfig
         return new QwenConfig
         {
             Architecture = architecture,
+            Task = architecture switch
+            {
+                "Qwen2Model" => ModelTask.Embed,
+                "Qwen2ForRewardModel" => ModelTask.Reward,
+                "Qwen2ForProcessRewardModel" => ModelTask.ProcessReward,
+                "Qwen2ForSequenceClassification" => ModelTask.Classify,
+                _ => ModelTask.Generate,
+            },
             Geometry = new ModelGeometry
             {
                 HiddenSize = hidden,

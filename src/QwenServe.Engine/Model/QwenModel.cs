@@ -15,7 +15,8 @@ public sealed class QwenModel : IDisposable
     private readonly IDevice _device;
     private readonly List<Weights> _owned = [];
     private readonly Layer[] _layers;
-    private readonly Weights _embedding, _rope, _finalNorm, _head;
+    private readonly Weights _embedding, _rope, _finalNorm;
+    private readonly Weights? _head;
 
     /// <summary>A layer's weights; the MLP is dense (GateUp and Down) or sparse (Experts).</summary>
     private sealed record Layer(Weights AttentionNorm, Weights Qkv, Weights Output, Weights MlpNorm, Weights? GateUp, Weights? Down, Weights? Experts, int Window);
@@ -26,18 +27,22 @@ public sealed class QwenModel : IDisposable
         Config = checkpoint.Config;
         var geometry = Config.Geometry;
         long loaded = 0, total = checkpoint.Bytes;
+        // What was saved as a bare Qwen2Model (embedding checkpoints) has no prefix, and no head whatever its config.json calls it.
+        string root = checkpoint.Has("embed_tokens.weight") && !checkpoint.Has("model.embed_tokens.weight") ? "" : "model.";
+        bool headless = Config.Task != ModelTask.Generate || (root.Length == 0 && !Config.TiedEmbeddings && !checkpoint.Has("lm_head.weight"));
         device.Configure(geometry, weightType);
 
         try
         {
-            _embedding = Own(device.LoadEmbedding(Counted(checkpoint.Matrix("model.embed_tokens.weight", geometry.VocabularySize, geometry.HiddenSize)), Config.TiedEmbeddings));
+            _embedding = Own(device.LoadEmbedding(Counted(checkpoint.Matrix(root + "embed_tokens.weight", geometry.VocabularySize, geometry.HiddenSize)), Config.TiedEmbeddings));
             _rope = Own(device.LoadRope(RopeScaling.InverseFrequencies(geometry.HeadDim, Config.RopeTheta, Config.RopeScaling),
                 (float)(Config.RopeScaling?.AttentionFactor ?? 1), maxContextLength));
             _layers = [.. Enumerable.Range(0, geometry.LayerCount).Select(LoadLayer)];
-            _finalNorm = Vector("model.norm.weight");
-            // With tied embeddings some checkpoints store the head too; the table wins, as in transformers.
-            if (Config.TiedEmbeddings) checkpoint.Ignore("lm_head.weight");
-            _head = Config.TiedEmbeddings ? _embedding
+            _finalNorm = Vector(root + "norm.weight");
+            // With tied embeddings some checkpoints store the head too; the table wins, as in transformers. Reward models may carry one that nobody uses.
+            if (Config.TiedEmbeddings || headless) checkpoint.Ignore("lm_head.weight");
+            Score = ScoreHead.Load(checkpoint);
+            _head = headless ? null : Config.TiedEmbeddings ? _embedding
                 : Own(device.LoadLinear([Counted(checkpoint.Matrix("lm_head.weight", geometry.VocabularySize, geometry.HiddenSize))], []));
             checkpoint.RequireAllTaken();
         }
@@ -49,7 +54,7 @@ public sealed class QwenModel : IDisposable
 
         Layer LoadLayer(int index)
         {
-            string layer = $"model.layers.{index}.", attention = layer + "self_attn.", mlp = layer + "mlp.";
+            string layer = $"{root}layers.{index}.", attention = layer + "self_attn.", mlp = layer + "mlp.";
             int hidden = geometry.HiddenSize, queries = geometry.HeadCount * geometry.HeadDim, keys = geometry.KvHeadCount * geometry.HeadDim;
             return new Layer(
                 Vector(layer + "input_layernorm.weight"),
@@ -140,8 +145,17 @@ public sealed class QwenModel : IDisposable
             _device.NormGateUpSwiglu(layer.MlpNorm, layer.GateUp!);
             _device.DownAdd(layer.Down!);
         }
-        _device.NormLogits(_finalNorm, _head);
+        if (_head is not null) _device.NormLogits(_finalNorm, _head);
     }
+
+    /// <summary>Whether <see cref="Forward"/> ends in logits.</summary>
+    public bool Generates => _head is not null;
+
+    /// <summary>What reads the scores of a reward model from hidden states; null for others.</summary>
+    public ScoreHead? Score { get; }
+
+    /// <summary>Hidden states after the last norm, [tokens, HiddenSize], at tokens of the step in hand, by index.</summary>
+    public void ReadHidden(ReadOnlySpan<int> tokens, Span<float> destination) => _device.ReadHidden(_finalNorm, tokens, destination);
 
     public void Dispose()
     {

@@ -173,6 +173,11 @@ internal sealed class Scheduler
         {
             var sequence = row.Sequence;
             if (sequence.Group.MaxOutput > 0 || sequence.State != SequenceState.Running || sequence.Committed < sequence.PromptLength) continue;
+            if (sequence.Group.Pooled is { } pooled)
+            {
+                DeliverPooled(sequence, pooled);
+                continue;
+            }
             DeliverPromptLogProbs(sequence.Group);
             End(sequence.Group, FinishReason.Length, null);
         }
@@ -231,6 +236,7 @@ internal sealed class Scheduler
         Unplace(victim);
         Vacate(victim);
         victim.Computed = victim.Committed = victim.RegisteredBlocks = 0;
+        victim.Group.Pooled?.Reset();
         victim.State = SequenceState.Waiting;
         _waiting.Add(victim);
         _preempted = true;
@@ -244,9 +250,10 @@ internal sealed class Scheduler
         {
             if (sequence.Pending > 0) return;
             var group = sequence.Group;
-            // Log-probs of the prompt need the logits of every prompt token.
+            // Log-probs of the prompt need the logits of every prompt token; hidden states are not cached either.
             bool reads = _cache.PrefixCaching && (group.PromptLogProbs is null || sequence.Choice > 0);
-            var keys = reads ? sequence.Keys(sequence.Length / _cache.BlockSize, _cache.BlockSize) : [];
+            int readable = group.Pooled?.FirstPosition ?? sequence.Length;
+            var keys = reads ? sequence.Keys(readable / _cache.BlockSize, _cache.BlockSize) : [];
             int hits = _cache.Match(keys, sequence.Tokens, out int freeHits);
             int needed = _cache.BlocksFor(sequence.Length + (group.MaxOutput > 0 ? 1 : 0)) - hits;
             if (_runningCount > 0)
@@ -456,14 +463,29 @@ internal sealed class Scheduler
         _outbox.Send(group.Stream, new TokenEvent { PromptLogProbs = all });
     }
 
-    private void EndNonFinite(Sequence sequence, bool prompt)
+    private void DeliverPooled(Sequence sequence, PooledRows pooled)
+    {
+        float[][] rows = pooled.Rows();
+        foreach (float[] row in rows)
+        {
+            foreach (float value in row)
+            {
+                if (float.IsFinite(value)) continue;
+                EndNonFinite(sequence, prompt: true, "the model's hidden states are not finite");
+                return;
+            }
+        }
+        _outbox.Send(sequence.Group.Stream, new TokenEvent { Pooled = rows, Finish = FinishReason.Stop });
+        Close(sequence, FinishReason.Stop);
+    }
+
+    private void EndNonFinite(Sequence sequence, bool prompt, string error = "the model's logits are not finite")
     {
         _metrics.NonFiniteRow();
         // What led here may lie in its blocks; nobody else shall find them.
         _cache.Forget(sequence.Blocks);
-        const string Error = "the model's logits are not finite";
-        if (prompt) End(sequence.Group, FinishReason.Error, Error);
-        else End(sequence, FinishReason.Error, Error);
+        if (prompt) End(sequence.Group, FinishReason.Error, error);
+        else End(sequence, FinishReason.Error, error);
     }
 
     // ---- ends ----

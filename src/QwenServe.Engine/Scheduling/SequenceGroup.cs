@@ -14,7 +14,7 @@ internal sealed class SequenceGroup
     /// <summary>Output tokens for which room is made in advance.</summary>
     private const int OutputRoom = 2048;
 
-    public SequenceGroup(GenerationRequest request, int maxOutput, int vocabularySize, EngineOptions options)
+    public SequenceGroup(GenerationRequest request, int maxOutput, int vocabularySize, int hiddenSize, EngineOptions options)
     {
         Request = request;
         MaxOutput = maxOutput;
@@ -51,6 +51,7 @@ internal sealed class SequenceGroup
         }
         Unforked = Choices.Length - 1;
         Open = Choices.Length;
+        if (request.Pooling is { } pooling) Pooled = new PooledRows(pooling, request.Prompt.Length, hiddenSize);
         if (request.PromptLogProbs is not null) PromptLogProbs = new List<PromptLogProb?>(request.Prompt.Length) { null };
     }
 
@@ -84,6 +85,9 @@ internal sealed class SequenceGroup
 
     /// <summary>What is known so far of the prompt's log-probs; null when none are wanted or all are delivered.</summary>
     public List<PromptLogProb?>? PromptLogProbs { get; set; }
+
+    /// <summary>Hidden states gathered so far; null when none are wanted.</summary>
+    public PooledRows? Pooled { get; }
 
     /// <summary>Prompt tokens whose KV came from the prefix cache.</summary>
     public int CachedTokens { get; set; }

@@ -135,6 +135,8 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 
     public void ReadLogits(int row, Span<float> destination) => throw new NotSupportedException();
 
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination) => throw new NotSupportedException();
+
     public void Dispose() => Gate.Dispose();
 
     private int Draw(SamplingRow row, SamplingInputs inputs)

@@ -35,6 +35,50 @@ public class EngineOnCpuTests
         Assert.True(crowded.Engine.Metrics.PrefixHits > 0);
     }
 
+    [Theory]
+    [InlineData("dense-tied-64", false)]
+    [InlineData("dense-untied-128", true)]
+    [InlineData("sliding-window", true)]
+    [InlineData("moe", false)]
+    public void Chunks_neighbours_prefixes_and_preemption_change_no_bit_of_hidden_states(string fixture, bool overlap)
+    {
+        var alone = new List<string>();
+        foreach (var request in PooledRequests(fixture))
+        {
+            using var quiet = new Served(fixture, new() { MaxModelLength = Context, MaxNumSeqs = 8, EnablePrefixCaching = false }, blocks: 100);
+            var stream = quiet.Engine.Submit(request);
+            quiet.Drain();
+            alone.Add(Bits(stream));
+        }
+
+        using var crowded = new Served(fixture, new() { MaxModelLength = Context, MaxNumSeqs = 6, MaxNumBatchedTokens = 11, BlockSize = 4, OverlapSteps = overlap }, blocks: 34);
+        var streams = new List<GenerationStream>();
+        foreach (var (pooled, generated) in PooledRequests(fixture).Zip(Requests(fixture)))
+        {
+            crowded.Engine.Submit(generated);
+            streams.Add(crowded.Engine.Submit(pooled));
+        }
+        crowded.Drain();
+        Assert.Equal(alone, streams.Select(Bits));
+        Assert.True(crowded.Engine.Metrics.Preemptions > 0);
+        Assert.Contains(streams, s => s.CachedTokens > 0);
+        Assert.Equal(crowded.Engine.Cache.BlockCount, crowded.Engine.Cache.FreeBlocks);
+    }
+
+    private static List<GenerationRequest> PooledRequests(string fixture) => [.. Requests(fixture).Select((r, i) => new GenerationRequest
+    {
+        Id = r.Id,
+        Prompt = [.. r.Prompt, .. r.Prompt.Take(40)],
+        Pooling = (i % 3) switch { 0 => Pooling.Last, 1 => Pooling.Mean, _ => Pooling.At(2, r.Prompt.Length - 1, r.Prompt.Length + 1) },
+    })];
+
+    private static string Bits(GenerationStream stream)
+    {
+        var only = Assert.Single(ScriptedEngine.Read(stream));
+        Assert.Equal(FinishReason.Stop, only.Finish);
+        return string.Join('\n', only.Pooled!.Select(row => string.Join(' ', row.Select(v => $"{BitConverter.SingleToInt32Bits(v):x}"))));
+    }
+
     private static List<GenerationRequest> Requests(string fixture)
     {
         int vocabulary;
@@ -84,7 +128,7 @@ public class EngineOnCpuTests
             if (geometry.VocabularySize % 32 != 0) everyId[^1] = (1u << (geometry.VocabularySize % 32)) - 1;
             device.SetVocabulary(everyId);
             options = options with { KvCacheBytes = blocks * geometry.KvElementsPerToken * options.BlockSize * device.DefaultKvType.Size() };
-            Engine = new InferenceEngine(options, ModelRunner.Create(device, geometry, model.Forward, options, model));
+            Engine = new InferenceEngine(options, ModelRunner.Create(device, geometry, model.Forward, options, model, model.ReadHidden, model.Generates));
         }
 
         public InferenceEngine Engine { get; }

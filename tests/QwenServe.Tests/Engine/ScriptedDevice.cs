@@ -15,6 +15,7 @@ internal sealed class ScriptedDevice : IDevice
     private StepLimits _limits;
     private ulong[] _entries = [];
     private ulong[] _logits = [];
+    private ulong[] _states = [];
     private (int Last, ulong Prompt, ulong Output)[] _slots = [];
     private int _blockSize;
     private StepInputs? _inputs;
@@ -66,6 +67,7 @@ internal sealed class ScriptedDevice : IDevice
                 _entries[table[position / _blockSize] * _blockSize + position % _blockSize] = entry;
                 state = ScriptedModel.Read(state, entry);
                 if (wanted.Remove(t, out int row)) _logits[row] = state;
+                _states[t] = state;
             }
         }
         Assert.Empty(wanted);
@@ -77,6 +79,7 @@ internal sealed class ScriptedDevice : IDevice
     {
         _limits = limits;
         _logits = new ulong[limits.LogitRows];
+        _states = new ulong[limits.Tokens];
         _slots = new (int, ulong, ulong)[limits.Sequences];
     }
 
@@ -215,4 +218,11 @@ internal sealed class ScriptedDevice : IDevice
     public void NormLogits(Weights norm, Weights head) => throw new NotSupportedException();
 
     public void ReadLogits(int row, Span<float> destination) => throw new NotSupportedException();
+
+    public void ReadHidden(ReadOnlySpan<int> tokens, Span<float> destination)
+    {
+        for (int i = 0; i < tokens.Length; i++) destination[i] = ScriptedModel.Hidden(_states[tokens[i]]);
+    }
+
+    public void ReadHidden(Weights norm, ReadOnlySpan<int> tokens, Span<float> destination) => throw new NotSupportedException();
 }

@@ -25,7 +25,7 @@ internal sealed class ScriptedEngine : IDisposable
     public ScriptedEngine(EngineOptions options, int blocks = 1000)
     {
         Options = options = With(options, blocks);
-        Engine = new InferenceEngine(options, ModelRunner.Create(Device, Geometry, Device.Forward, options));
+        Engine = new InferenceEngine(options, ModelRunner.Create(Device, Geometry, Device.Forward, options, readHidden: Device.ReadHidden));
     }
 
     public EngineOptions Options { get; }

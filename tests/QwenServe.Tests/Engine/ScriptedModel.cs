@@ -39,6 +39,18 @@ internal static class ScriptedModel
 
     public static float LogProb(ulong logits, int token) => -(float)(Mix(logits + (ulong)token) % 10000) / 1000;
 
+    /// <summary>The one element of a hidden state.</summary>
+    public static float Hidden(ulong state) => state == Poisoned ? float.NaN : Mix(state + 3) % 100_000 / 1000f;
+
+    /// <summary>Hidden states of a prompt computed alone.</summary>
+    public static float[] HiddenStates(int[] prompt)
+    {
+        var states = new float[prompt.Length];
+        ulong state = Start;
+        for (int i = 0; i < prompt.Length; i++) states[i] = Hidden(state = Read(state, Entry(state, prompt[i], i)));
+        return states;
+    }
+
     public static int Top(ulong logits, int k) => (int)((logits + 7 * (ulong)k) % Vocabulary);
 
     /// <summary>A choice computed alone and from the start.</summary>

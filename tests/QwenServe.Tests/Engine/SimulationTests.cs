@@ -74,6 +74,7 @@ public class SimulationTests
         Assert.Equal(refused, scripted.Engine.Metrics.Refused);
         var metrics = scripted.Engine.Metrics;
         Assert.Equal(submitted.Sum(s => s.Request.Choices), metrics.Ended(FinishReason.Stop) + metrics.Ended(FinishReason.Length) + metrics.Ended(FinishReason.Abort) + metrics.Ended(FinishReason.Error));
+        int pooled = submitted.Count(s => s.Pooled);
         lock (Seen)
         {
             Seen.Preemptions += metrics.Preemptions;
@@ -83,6 +84,7 @@ public class SimulationTests
             Seen.NonFinite += metrics.NonFiniteRows;
             Seen.Aborted += metrics.Ended(FinishReason.Abort);
             Seen.Refused += refused;
+            Seen.Pooled += pooled;
         }
     }
 
@@ -93,7 +95,7 @@ public class SimulationTests
         for (int seed = 1; seed <= 6; seed++) Every_request_gets_the_tokens_it_would_get_alone(seed, seed % 2 == 0);
         lock (Seen)
         {
-            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0, Seen.ToString());
+            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0 && Seen.Pooled > 0, Seen.ToString());
         }
     }
 
@@ -114,6 +116,8 @@ public class SimulationTests
         public long Aborted { get; set; }
 
         public long Refused { get; set; }
+
+        public long Pooled { get; set; }
     }
 
     private static T Pick<T>(Random random, params T[] values) => values[random.Next(values.Length)];
@@ -127,6 +131,10 @@ public class SimulationTests
         for (int i = shared; i < length; i++) prompt[i] = random.Next(ScriptedModel.Vocabulary - 1);
         if (random.Next(25) == 0) prompt[random.Next(length)] = ScriptedModel.Poison;
         int room = context - length;
+        if (random.Next(6) == 0)
+        {
+            return new GenerationRequest { Id = $"r{index}", Prompt = prompt, CacheSalt = random.Next(5) == 0 ? "other" : null, Pooling = MakePooling(random, length) };
+        }
         int? maxTokens = random.Next(8) == 0 ? null : random.Next(0, Math.Min(room, 40) + 1);
         return new GenerationRequest
         {
@@ -149,12 +157,33 @@ public class SimulationTests
         };
     }
 
+    private static float[] Pool(Pooling pooling, int[] prompt)
+    {
+        float[] states = ScriptedModel.HiddenStates(prompt);
+        return pooling.Kind switch
+        {
+            PoolingKind.Last => [states[^1]],
+            PoolingKind.Mean => [(float)(states.Aggregate(0.0, (sum, state) => sum + state) / states.Length)],
+            _ => [.. pooling.Positions.Select(p => states[p])],
+        };
+    }
+
+    private static Pooling MakePooling(Random random, int length) => random.Next(3) switch
+    {
+        0 => Pooling.Last,
+        1 => Pooling.Mean,
+        _ => Pooling.At([.. Enumerable.Range(0, random.Next(1, 5)).Select(_ => random.Next(length)).Distinct().Order()]),
+    };
+
     private sealed class Submitted(GenerationRequest request, GenerationStream stream)
     {
         private readonly List<TokenEvent> _events = [];
         private bool _aborted;
 
         public GenerationRequest Request => request;
+
+        /// <summary>Whether hidden states came.</summary>
+        public bool Pooled => _events.Any(e => e.Pooled is not null);
 
         public void Read() => _events.AddRange(ScriptedEngine.Read(stream));
 
@@ -166,6 +195,11 @@ public class SimulationTests
 
         public void Check(int maxModelLength)
         {
+            if (request.Pooling is { } pooling)
+            {
+                CheckPooled(pooling);
+                return;
+            }
             bool poisoned = request.Prompt.Contains(ScriptedModel.Poison);
             int maxOutput = request.MaxTokens ?? maxModelLength - request.Prompt.Length;
             var promptEvents = _events.Where(e => e.PromptLogProbs is not null).ToList();
@@ -201,6 +235,16 @@ public class SimulationTests
                 Assert.Equal(tokens.Count, got.Count);
                 Assert.Equal(finish, events[^1].Finish);
             }
+        }
+
+        private void CheckPooled(Pooling pooling)
+        {
+            if (_aborted && _events.Count == 0) return;
+            var only = Assert.Single(_events);
+            if (_aborted && only.Finish == FinishReason.Abort) return;
+            float[] expected = Pool(pooling, request.Prompt);
+            Assert.Equal(expected.All(float.IsFinite) ? FinishReason.Stop : FinishReason.Error, only.Finish);
+            if (only.Finish == FinishReason.Stop) Assert.Equal(expected, only.Pooled!.Select(row => Assert.Single(row)));
         }
     }
 }
