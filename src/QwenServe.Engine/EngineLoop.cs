@@ -93,7 +93,6 @@ internal sealed class EngineLoop
             Begin();
             bool idle = !HasWork;
             long now = _mark;
-            _metrics.Pace(now, idle);
             if (idle && !_checked)
             {
                 _scheduler.CheckIntegrity();

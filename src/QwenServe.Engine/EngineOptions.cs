@@ -34,8 +34,11 @@ public sealed record EngineOptions
     /// <summary>Requests that may wait for their first step; one more is refused.</summary>
     public int MaxQueuedRequests { get; init; } = 1024;
 
-    /// <summary>Prompt tokens that may wait for their first step. A request is taken whatever its length when nothing waits.</summary>
+    /// <summary>Prompt tokens that may wait for their first step. A request is taken whatever its length when nothing of its tenant waits.</summary>
     public long MaxQueuedTokens { get; init; } = 4L << 20;
+
+    /// <summary>The order in which requests of a tenant are taken.</summary>
+    public SchedulingPolicy SchedulingPolicy { get; init; }
 
     /// <summary>Choices a request may ask for.</summary>
     public int MaxChoices { get; init; } = 128;

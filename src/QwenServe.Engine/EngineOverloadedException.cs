@@ -10,6 +10,6 @@ public sealed class EngineOverloadedException(int queuedRequests, long queuedTok
     /// <summary>Prompt tokens of these requests.</summary>
     public long QueuedTokens { get; } = queuedTokens;
 
-    /// <summary>When the queue will have moved, at the recent pace; 1 to 60 seconds.</summary>
+    /// <summary>When there will be room, at the pace measured; 1 to 60 seconds.</summary>
     public TimeSpan RetryAfter { get; } = retryAfter;
 }

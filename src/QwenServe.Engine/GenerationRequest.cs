@@ -30,9 +30,18 @@ public sealed class GenerationRequest
     /// <summary>Makes the mask of choice i; called by the submitting thread.</summary>
     public Func<int, ITokenMask>? MaskFactory { get; init; }
 
+    /// <summary>Whose request it is; service is shared out fairly between tenants. Few values: the engine keeps account of each.</summary>
+    public string Tenant { get; init; } = "";
+
+    /// <summary>Lower is earlier; must be 0 unless the engine schedules by <see cref="SchedulingPolicy.Priority"/>.</summary>
+    public int Priority { get; init; }
+
     /// <summary>When the request came, in <see cref="Stopwatch"/> ticks; times in the metrics count from here.</summary>
     public long ArrivalTimestamp { get; init; } = Stopwatch.GetTimestamp();
 
-    /// <summary>Ends the request with <see cref="FinishReason.Abort"/> this long after its arrival.</summary>
+    /// <summary>Ends the request with <see cref="FinishReason.Timeout"/> this long after its arrival.</summary>
     public TimeSpan? Timeout { get; init; }
+
+    /// <summary>Tokens that it counts for in the queue.</summary>
+    internal long Weight => (long)Prompt.Length * Choices;
 }

@@ -129,20 +129,30 @@ public sealed class InferenceEngine : IAsyncDisposable
     /// <exception cref="PromptTooLongException">Prompt and max_tokens do not fit the context.</exception>
     /// <exception cref="EngineOverloadedException">The queue is full.</exception>
     /// <exception cref="EngineUnavailableException">The engine is stopping, has stopped or is broken.</exception>
-    public GenerationStream Submit(GenerationRequest request)
+    public GenerationStream Submit(GenerationRequest request) => Submit([request])[0];
+
+    /// <summary>As <see cref="Submit(GenerationRequest)"/>, for requests of one tenant that are taken or refused together.</summary>
+    public GenerationStream[] Submit(params ReadOnlySpan<GenerationRequest> requests)
     {
-        ArgumentNullException.ThrowIfNull(request);
-        int maxOutput = Validate(request);
-        var (queuedRequests, queuedTokens) = _mailbox.Queued;
-        if (queuedRequests > 0 && queuedRequests >= _options.MaxQueuedRequests) throw Refuse(queuedRequests, queuedTokens);
-        var group = new SequenceGroup(request, maxOutput, VocabularySize, HiddenSize, _options);
-        group.Stream.OnAbort(_mailbox.Abort);
-        if (!_mailbox.TryPost(group))
+        if (requests.IsEmpty) return [];
+        int[] maxOutputs = new int[requests.Length];
+        long tokens = 0;
+        for (int i = 0; i < requests.Length; i++)
         {
-            (queuedRequests, queuedTokens) = _mailbox.Queued;
-            throw Refuse(queuedRequests, queuedTokens);
+            maxOutputs[i] = Validate(requests[i]);
+            if (requests[i].Tenant != requests[0].Tenant) throw new ArgumentException("requests submitted together belong to one tenant", nameof(requests));
+            tokens += requests[i].Weight;
         }
-        return group.Stream;
+        // A refusal costs nothing that grows with the prompt.
+        if (!_mailbox.HasRoom(requests[0].Tenant, requests.Length, tokens)) throw Refuse(requests.Length, tokens);
+        var groups = new SequenceGroup[requests.Length];
+        for (int i = 0; i < groups.Length; i++)
+        {
+            groups[i] = new SequenceGroup(requests[i], maxOutputs[i], VocabularySize, HiddenSize, _options);
+            groups[i].Stream.OnAbort(_mailbox.Abort);
+        }
+        if (!_mailbox.TryPost(groups)) throw Refuse(requests.Length, tokens);
+        return [.. groups.Select(g => g.Stream)];
     }
 
     /// <summary>
@@ -179,6 +189,9 @@ public sealed class InferenceEngine : IAsyncDisposable
 
     private int Validate(GenerationRequest request)
     {
+        ArgumentNullException.ThrowIfNull(request);
+        if (request.Priority != 0 && _options.SchedulingPolicy != SchedulingPolicy.Priority)
+            throw new InvalidParameterException("priority", "priority is not in use: the server does not run with --scheduling-policy priority");
         request.Sampling.Validate(VocabularySize);
         if (request.Prompt.Length == 0) throw new InvalidParameterException("prompt", "the prompt must have at least one token");
         foreach (int token in request.Prompt)
@@ -208,8 +221,7 @@ public sealed class InferenceEngine : IAsyncDisposable
     private EngineOverloadedException Refuse(int requests, long tokens)
     {
         Metrics.RequestRefused();
-        double pace = Metrics.TokensPerSecond;
-        double seconds = pace > 0 ? tokens / pace : 1;
-        return new EngineOverloadedException(requests, tokens, TimeSpan.FromSeconds(Math.Clamp(Math.Ceiling(seconds), 1, 60)));
+        var (queuedRequests, queuedTokens) = _mailbox.Queued;
+        return new EngineOverloadedException(queuedRequests, queuedTokens, _mailbox.RetryAfter(requests, tokens));
     }
 }

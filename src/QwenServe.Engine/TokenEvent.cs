@@ -12,11 +12,14 @@ public enum FinishReason : byte
     /// <summary>At max_tokens or the end of the context.</summary>
     Length,
 
-    /// <summary>By the reader or its deadline.</summary>
+    /// <summary>By the reader.</summary>
     Abort,
 
     /// <summary>By a fault that <see cref="TokenEvent.Error"/> words.</summary>
     Error,
+
+    /// <summary>By <see cref="GenerationRequest.Timeout"/>.</summary>
+    Timeout,
 }
 
 /// <summary>An id and the natural log of its probability.</summary>

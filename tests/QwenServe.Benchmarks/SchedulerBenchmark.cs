@@ -12,7 +12,10 @@ namespace QwenServe.Benchmarks;
 /// </summary>
 internal static class SchedulerBenchmark
 {
-    private const string Usage = "scheduler [--sequences 256] [--context 1000] [--steps 200] [--rounds 9] [--overlap] [--log-probs]";
+    private const string Usage = "scheduler [--sequences 256] [--context 1000] [--steps 200] [--rounds 9] [--overlap] [--log-probs] [--waiting 0] [--tenants 1]";
+
+    private static int _waiting;
+    private static int _tenants = 1;
 
     private static readonly ModelGeometry Geometry = new()
     {
@@ -37,6 +40,9 @@ internal static class SchedulerBenchmark
         Print($"{sequences} sequences of {context} tokens and more, {(overlap ? "overlapped" : "plain")} steps, {rounds} rounds of {steps}");
 
         bool logProbs = given.Flag("log-probs");
+        _waiting = given.Integer("waiting") ?? 0;
+        _tenants = given.Integer("tenants") ?? 1;
+        if (_waiting > 0) Print($"{_waiting} requests of {_tenants} tenants waiting meanwhile, each with a deadline");
         // The runtime compiles a method again, better, after some calls and a tenth of a second.
         for (long start = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(start).TotalSeconds < 2;) Measure(sequences, context, 200, 2, overlap, logProbs, readers: false);
         var (alone, bytes) = Measure(sequences, context, steps, rounds, overlap, logProbs, readers: false);
@@ -44,7 +50,36 @@ internal static class SchedulerBenchmark
         Print($"allocated on the engine thread: {(double)bytes / rounds / steps:0.00} bytes a step");
         var (read, _) = Measure(sequences, context, steps, rounds, overlap, logProbs, readers: true);
         Report("step, a reader a sequence awaiting on the pool", read, sequences);
+        if (_tenants > 1) MeasureFairness(sequences);
         return 0;
+    }
+
+    /// <summary>Steps from a request's arrival to its first token while a thousand of one tenant wait: from that tenant, and from another.</summary>
+    private static void MeasureFairness(int sequences)
+    {
+        foreach (string tenant in new[] { "other", "same" })
+        {
+            var options = new EngineOptions { MaxModelLength = 256, MaxNumSeqs = Math.Min(sequences, 64), MaxQueuedRequests = 2000, KvCacheBytes = 1L << 30 };
+            using var device = new IdleDevice();
+            var engine = new InferenceEngine(options, ModelRunner.Create(device, Geometry, () => { }, options));
+            for (int i = 0; i < 1000; i++) engine.Submit(Short(i, "same"));
+            for (int i = 0; i < 100; i++) Step(engine);
+            var lone = engine.Submit(Short(1000, tenant));
+            int steps = 0;
+            for (; !lone.TryRead(out _); steps++) Step(engine);
+            Print($"first token of one request behind 1000 of 64 tokens, 64 at once, {tenant} tenant: {steps} steps");
+            engine.StopAsync(TimeSpan.Zero);
+            engine.Run();
+        }
+
+        static GenerationRequest Short(int id, string tenant) => new()
+        {
+            Id = $"{id}",
+            Prompt = [.. Enumerable.Range(id, 32)],
+            MaxTokens = 64,
+            Sampling = new SamplingParameters { IgnoreEos = true },
+            Tenant = tenant,
+        };
     }
 
     private static (List<double> Microseconds, long Bytes) Measure(int sequences, int context, int steps, int rounds, bool overlap, bool logProbs, bool readers)
@@ -57,6 +92,7 @@ internal static class SchedulerBenchmark
             MaxNumBatchedTokens = 8192,
             OverlapSteps = overlap,
             MaxQueuedTokens = long.MaxValue,
+            MaxQueuedRequests = 1 << 20,
             KvCacheBytes = (long)sequences * (length + 32) * Geometry.KvElementsPerToken * 4,
         };
         using var device = new IdleDevice();
@@ -78,6 +114,8 @@ internal static class SchedulerBenchmark
         do Step(engine);
         while (engine.Metrics.GenerationTokens < sequences || engine.Metrics.Waiting > 0);
 
+        for (int i = 0; i < _waiting; i++)
+            engine.Submit(new GenerationRequest { Id = $"w{i}", Prompt = [1, 2, 3], Tenant = $"tenant-{i % _tenants}", Timeout = TimeSpan.FromHours(1) });
         var costs = new List<double>();
         long bytes = 0;
         for (int round = -1; round < rounds; round++)

@@ -49,11 +49,8 @@ public sealed class EngineMetrics : IDisposable
     private readonly Histogram<long> _requestPrefillComputed;
     private readonly Histogram<long> _requestChoices;
     private readonly Histogram<double> _stepTime;
-    private readonly long[] _ended = new long[5];
+    private readonly long[] _ended = new long[Enum.GetValues<FinishReason>().Length];
     private Func<(int Running, int Waiting, double KvUsage, long Evictions)> _state = () => default;
-    private double _tokensPerSecond;
-    private long _paceTimestamp;
-    private long _paceTokens;
 
     public EngineMetrics(int maxModelLength)
     {
@@ -71,7 +68,7 @@ public sealed class EngineMetrics : IDisposable
         }, null, "Prompt tokens processed, by source.");
         Total("vllm.generation_tokens", () => GenerationTokens, "Tokens generated.");
         _meter.CreateObservableCounter("vllm.request_success", () => new[] { FinishReason.Stop, FinishReason.Length, FinishReason.Abort, FinishReason.Error }
-            .Select(r => new Measurement<long>(Ended(r), new KeyValuePair<string, object?>("finished_reason", r.ToString().ToLowerInvariant()))), null, "Choices ended, by reason.");
+            .Select(r => new Measurement<long>(Ended(r) + (r == FinishReason.Abort ? Ended(FinishReason.Timeout) : 0), new KeyValuePair<string, object?>("finished_reason", r.ToString().ToLowerInvariant()))), null, "Choices ended, by reason.");
         Total("vllm.num_preemptions", () => Preemptions, "Times a sequence gave up its blocks.");
         Total("vllm.prefix_cache_queries", () => PrefixQueries, "Tokens looked up in the prefix cache.");
         Total("vllm.prefix_cache_hits", () => PrefixHits, "Tokens found in the prefix cache.");
@@ -80,6 +77,11 @@ public sealed class EngineMetrics : IDisposable
         Total("qwenserve.prefix_cache_evictions", () => _state().Evictions, "Cached blocks given up to make room.");
         Total("qwenserve.steps", () => Steps, "Steps of the engine.");
         Total("qwenserve.requests_refused", () => Interlocked.Read(ref _refused), "Requests refused because the queue was full.");
+        _meter.CreateObservableCounter("qwenserve.requests_timed_out", () => new[]
+        {
+            new Measurement<long>(TimedOutQueued, new KeyValuePair<string, object?>("stage", "queued")),
+            new Measurement<long>(TimedOutRunning, new KeyValuePair<string, object?>("stage", "running")),
+        }, null, "Requests ended by their deadline, by what they were at.");
 
         _timeToFirstToken = Seconds("vllm.time_to_first_token_seconds", FirstTokenBuckets, "From arrival to the first token.");
         _interTokenLatency = Seconds("vllm.inter_token_latency_seconds", TokenGapBuckets, "Between two tokens of a choice.");
@@ -134,8 +136,11 @@ public sealed class EngineMetrics : IDisposable
 
     public long Refused => Interlocked.Read(ref _refused);
 
-    /// <summary>Prompt and generated tokens a second while there was work, smoothed over seconds.</summary>
-    public double TokensPerSecond => Volatile.Read(ref _tokensPerSecond);
+    /// <summary>Requests whose deadline came before their first step.</summary>
+    public long TimedOutQueued { get; private set; }
+
+    /// <summary>Requests whose deadline came after their first step.</summary>
+    public long TimedOutRunning { get; private set; }
 
     /// <summary>Choices that ended for this reason.</summary>
     public long Ended(FinishReason reason) => Volatile.Read(ref _ended[(int)reason]);
@@ -191,21 +196,12 @@ public sealed class EngineMetrics : IDisposable
         Steps++;
         GenerationTokens += generated;
         _iterationTokens.Record(promptTokens + generated);
-        _paceTokens += promptTokens + generated;
     }
 
-    /// <summary>Measures the pace by which a refused client is told when to come back.</summary>
-    internal void Pace(long now, bool idle)
+    internal void TimedOut(bool queued)
     {
-        double seconds = Elapsed(_paceTimestamp, now);
-        if (_paceTimestamp != 0 && seconds < 1 && !idle) return;
-        if (_paceTimestamp != 0 && _paceTokens > 0 && seconds > 0)
-        {
-            double pace = _paceTokens / seconds;
-            Volatile.Write(ref _tokensPerSecond, _tokensPerSecond == 0 ? pace : 0.7 * _tokensPerSecond + 0.3 * pace);
-        }
-        _paceTimestamp = idle ? 0 : now;
-        _paceTokens = 0;
+        if (queued) TimedOutQueued++;
+        else TimedOutRunning++;
     }
 
     internal void StageTook(StepStage stage, long ticks)

@@ -9,20 +9,24 @@ namespace QwenServe.Engine.Scheduling;
 /// Decides what each step computes, and what its results mean. Owns all sequences that have left the mailbox, their blocks and their slots;
 /// called by the engine thread only.
 ///
-/// Everything follows the order of arrival. A step first gives each sequence that lacks one token that token, then fills its budget with
-/// chunks of those that lack more, oldest first, then admits waiting ones. When blocks run out the latest arrival loses all of its own and
-/// waits to compute them anew; the oldest therefore always gets on, and every request that fits the cache by itself ends.
+/// A step first gives each sequence that lacks one token that token, then fills its budget with chunks of those that lack more, in the order
+/// in which they were admitted, then admits waiting ones as the <see cref="FairQueue"/> offers them. When blocks run out the one admitted last
+/// (of the lowest priority) loses all of its own and waits to compute them anew; the oldest therefore always gets on, and every request
+/// that fits the cache by itself ends.
 ///
 /// <see cref="Schedule"/> may be called for the next step before <see cref="Commit"/> of this one. Blocks and slots of a sequence that ends are
 /// given on at once all the same: a device works through its calls in order, so a step already queued is done before the next owner's begins.
 /// </summary>
 internal sealed class Scheduler
 {
+    /// <summary>Where the places in line of requests begin that have had no step.</summary>
+    private const long NotAdmitted = 1L << 46;
+
     private readonly StepLimits _limits;
     private readonly KvCache _cache;
     private readonly Outbox _outbox;
     private readonly EngineMetrics _metrics;
-    private readonly SequenceQueue _waiting = new();
+    private readonly FairQueue _waiting = new();
     private readonly Sequence[] _running;
     private readonly int[] _freeSlots;
     private readonly ScheduledRow[] _singles;
@@ -34,10 +38,11 @@ internal sealed class Scheduler
     private int _budget;
     private int _samplesLeft;
     private int _unforked;
-    private int _timed;
+    private long _nextTimeout = long.MaxValue;
     private bool _preempted;
     private bool _ended;
     private long _arrivals;
+    private long _admissions;
 
     public Scheduler(StepLimits limits, KvCache cache, Outbox outbox, EngineMetrics metrics)
     {
@@ -62,15 +67,18 @@ internal sealed class Scheduler
 
     public KvCache Cache => _cache;
 
+    /// <summary>Tenants whose service is on record.</summary>
+    public int TenantCount => _waiting.TenantCount;
+
     /// <summary>Called once a group gets into its first step, or ends before it.</summary>
     public Action<SequenceGroup>? LeftQueue { get; set; }
 
     public void Add(SequenceGroup group)
     {
-        long order = _arrivals++ << 16;
-        foreach (var choice in group.Choices) choice.Order = order + choice.Choice;
+        SetOrder(group, NotAdmitted + _arrivals++);
         _unforked += group.Unforked;
-        if (group.TimeoutTimestamp != long.MaxValue) _timed++;
+        _nextTimeout = Math.Min(_nextTimeout, group.TimeoutTimestamp);
+        group.Tenant = _waiting.Open(group.Request.Tenant);
         var first = group.Choices[0];
         first.State = SequenceState.Waiting;
         _waiting.Add(first);
@@ -100,20 +108,19 @@ internal sealed class Scheduler
     /// <summary>Ends groups whose time is over.</summary>
     public void EndExpired(long now)
     {
-        if (_timed == 0) return;
+        if (now < _nextTimeout) return;
+        _nextTimeout = long.MaxValue;
         for (int i = 0; i < _runningCount;)
-        {
-            if (now < _running[i].Group.TimeoutTimestamp) i++;
-            else End(_running[i].Group, FinishReason.Abort, "the request's time is over");
-        }
-        for (var next = _waiting.First; next is not null;)
-        {
-            var group = next.Group;
-            next = next.Next;
-            if (now < group.TimeoutTimestamp) continue;
-            while (next is not null && next.Group == group) next = next.Next;
-            End(group, FinishReason.Abort, "the request's time is over");
-        }
+            if (!EndIfExpired(_running[i].Group, now)) i++;
+        // Backwards, since a tenant whose last request ends changes places with the last of the list.
+        for (int t = _waiting.Backlogged.Count - 1; t >= 0; t--)
+            for (var next = _waiting.Backlogged[t].Waiting.First; next is not null;)
+            {
+                var group = next.Group;
+                do next = next.Next;
+                while (next is not null && next.Group == group);
+                EndIfExpired(group, now);
+            }
     }
 
     /// <summary>Fills the batch with the next step; it stays empty when nothing can be computed before a step in flight is committed.</summary>
@@ -195,19 +202,28 @@ internal sealed class Scheduler
             var sequence = _running[i];
             _cache.Check(sequence.Blocks);
             if (sequence.State != SequenceState.Running || sequence.Slot < 0) throw new InvalidOperationException($"running choice {i} is {sequence.State} in slot {sequence.Slot}");
-            if (i > 0 && _running[i - 1].Order >= sequence.Order) throw new InvalidOperationException("the running choices are out of order");
+            if (i > 0 && !_running[i - 1].Precedes(sequence)) throw new InvalidOperationException("the running choices are out of order");
+            if (sequence.Order >= NotAdmitted << 16 || sequence.Group.Queued) throw new InvalidOperationException($"running choice {i} counts as waiting");
             if (sequence.Computed > sequence.Length + sequence.Pending || sequence.Blocks.Count < _cache.BlocksFor(sequence.Computed))
                 throw new InvalidOperationException($"choice {i} has computed {sequence.Computed} of {sequence.Length} tokens in {sequence.Blocks.Count} blocks");
         }
         int waiting = 0;
-        for (var sequence = _waiting.First; sequence is not null; sequence = sequence.Next, waiting++)
+        foreach (var tenant in _waiting.Backlogged)
         {
-            if (sequence.State != SequenceState.Waiting || sequence.Blocks.Count > 0 || sequence.Slot >= 0 || sequence.Computed > 0)
-                throw new InvalidOperationException($"a waiting choice is {sequence.State} with {sequence.Blocks.Count} blocks");
-            if (sequence.Next is { } next && next.Order <= sequence.Order) throw new InvalidOperationException("the waiting choices are out of order");
+            int before = waiting;
+            for (var sequence = tenant.Waiting.First; sequence is not null; sequence = sequence.Next, waiting++)
+            {
+                if (sequence.State != SequenceState.Waiting || sequence.Blocks.Count > 0 || sequence.Slot >= 0 || sequence.Computed > 0)
+                    throw new InvalidOperationException($"a waiting choice is {sequence.State} with {sequence.Blocks.Count} blocks");
+                if (sequence.Group.Tenant != tenant) throw new InvalidOperationException($"a choice of '{sequence.Group.Request.Tenant}' waits for '{tenant.Name}'");
+                if (sequence.Next is { } next && !sequence.Precedes(next)) throw new InvalidOperationException("the waiting choices are out of order");
+            }
+            if (waiting == before || waiting - before != tenant.Waiting.Count || tenant.Open == 0)
+                throw new InvalidOperationException($"'{tenant.Name}' has {tenant.Waiting.Count} choices waiting of {tenant.Open} requests but {waiting - before} are linked");
         }
         if (waiting != _waiting.Count) throw new InvalidOperationException($"{_waiting.Count} choices wait but {waiting} are linked");
         if (_freeSlotCount + _runningCount != _freeSlots.Length) throw new InvalidOperationException($"{_freeSlotCount} slots are free with {_runningCount} choices running");
+        if (!HasWork && TenantCount != 0) throw new InvalidOperationException($"{TenantCount} tenants have open requests that nobody computes");
         if (!HasWork && _unforked != 0) throw new InvalidOperationException($"{_unforked} choices wait for nobody");
         _cache.EndCheck();
     }
@@ -246,7 +262,7 @@ internal sealed class Scheduler
     private void Admit(ScheduledBatch batch)
     {
         int reserved = -1;
-        while (_waiting.First is { } sequence && _budget > 0 && _runningCount < _running.Length)
+        while (_budget > 0 && _runningCount < _running.Length && _waiting.First is { } sequence)
         {
             if (sequence.Pending > 0) return;
             var group = sequence.Group;
@@ -272,6 +288,7 @@ internal sealed class Scheduler
             _cache.Adopt(sequence.Blocks, hits);
             sequence.Committed = sequence.Computed;
             sequence.RegisteredBlocks = hits;
+            if (group.Queued) SetOrder(group, _admissions++);
             Run(batch, sequence);
             if (!_cache.TryReserve(sequence.Blocks, sequence.Computed, count, out _))
                 throw new InvalidOperationException($"{_cache.FreeBlocks} free blocks do not hold {count} tokens that were admitted");
@@ -281,6 +298,7 @@ internal sealed class Scheduler
                 group.CachedTokens = sequence.Computed;
                 group.ScheduledTimestamp = Stopwatch.GetTimestamp();
                 _metrics.PrefixLooked(reads ? sequence.Length : 0, sequence.Computed);
+                _waiting.Admitted(group.Tenant!, sequence.Uncomputed);
                 LeaveQueue(group);
             }
             Place(sequence, count, samples);
@@ -302,7 +320,7 @@ internal sealed class Scheduler
         sequence.State = SequenceState.Running;
         sequence.Slot = _freeSlots[--_freeSlotCount];
         int i = _runningCount++;
-        for (; i > 0 && _running[i - 1].Order > sequence.Order; i--) _running[i] = _running[i - 1];
+        for (; i > 0 && sequence.Precedes(_running[i - 1]); i--) _running[i] = _running[i - 1];
         _running[i] = sequence;
         batch.Assigned.Add(sequence);
     }
@@ -428,6 +446,7 @@ internal sealed class Scheduler
         sequence.Pending--;
         sequence.Append(token);
         group.GeneratedTokens++;
+        FairQueue.Drawn(group.Tenant!);
         _metrics.TokenDrawn(sequence, now);
         sequence.LastTokenTimestamp = now;
 
@@ -517,8 +536,8 @@ internal sealed class Scheduler
         sequence.State = SequenceState.Finished;
         _metrics.ChoiceEnded(sequence, reason);
         if (--group.Open > 0) return;
-        if (group.TimeoutTimestamp != long.MaxValue) _timed--;
         if (group.Queued) LeaveQueue(group);
+        _waiting.Close(group.Tenant!);
         _metrics.RequestEnded(group);
         _outbox.Complete(group.Stream);
     }
@@ -528,6 +547,23 @@ internal sealed class Scheduler
         _cache.Release(sequence.Blocks);
         _freeSlots[_freeSlotCount++] = sequence.Slot;
         sequence.Slot = -1;
+    }
+
+    private bool EndIfExpired(SequenceGroup group, long now)
+    {
+        if (now < group.TimeoutTimestamp)
+        {
+            _nextTimeout = Math.Min(_nextTimeout, group.TimeoutTimestamp);
+            return false;
+        }
+        _metrics.TimedOut(group.Queued);
+        End(group, FinishReason.Timeout, group.Queued ? "the request's time was over before its turn came" : "the request's time is over");
+        return true;
+    }
+
+    private static void SetOrder(SequenceGroup group, long place)
+    {
+        foreach (var choice in group.Choices) choice.Order = (place << 16) + choice.Choice;
     }
 
     private void LeaveQueue(SequenceGroup group)

@@ -28,7 +28,7 @@ internal sealed class Sequence(SequenceGroup group, int choice, int[] tokens, in
 
     public int PromptLength { get; } = promptLength;
 
-    /// <summary>Place in the order of arrival, by which everything is decided.</summary>
+    /// <summary>Place in the line: by arrival until the group's first step, from then on by that step, before all that have had none.</summary>
     public long Order { get; set; }
 
     public SequenceState State { get; set; } = SequenceState.Unforked;
@@ -70,6 +70,10 @@ internal sealed class Sequence(SequenceGroup group, int choice, int[] tokens, in
     public Sequence? Previous { get; set; }
 
     public Sequence? Next { get; set; }
+
+    /// <summary>Whether it is to be computed rather than the other when not both can be.</summary>
+    public bool Precedes(Sequence other)
+        => Group.Priority != other.Group.Priority ? Group.Priority < other.Group.Priority : Order < other.Order;
 
     public int OutputLength => Length - PromptLength;
 

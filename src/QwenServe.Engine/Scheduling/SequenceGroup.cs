@@ -18,6 +18,7 @@ internal sealed class SequenceGroup
     {
         Request = request;
         MaxOutput = maxOutput;
+        Priority = options.SchedulingPolicy == SchedulingPolicy.Priority ? request.Priority : 0;
         Stream = new GenerationStream(this);
         StopIds = [.. options.EosTokenIds.Where(id => (uint)id < (uint)vocabularySize && !request.Sampling.IgnoreEos).Concat(request.Sampling.StopTokenIds).Distinct()];
         // min_tokens keeps even an ignored end token from being drawn, as vLLM does.
@@ -80,8 +81,17 @@ internal sealed class SequenceGroup
     /// <summary>Choices that have not ended.</summary>
     public int Open { get; set; }
 
-    /// <summary>Whether it counts as queued: accepted and not yet in any step.</summary>
+    /// <summary>Lower is earlier; 0 where the policy knows no priorities.</summary>
+    public int Priority { get; }
+
+    /// <summary>Set by the scheduler when it takes the group in.</summary>
+    public Tenant? Tenant { get; set; }
+
+    /// <summary>Accepted and not yet in any step.</summary>
     public bool Queued { get; set; } = true;
+
+    /// <summary>Whether it counts against the bounds of the queue; guarded by the mailbox.</summary>
+    public bool Counted { get; set; }
 
     /// <summary>What is known so far of the prompt's log-probs; null when none are wanted or all are delivered.</summary>
     public List<PromptLogProb?>? PromptLogProbs { get; set; }

@@ -1,6 +1,6 @@
 namespace QwenServe.Engine.Scheduling;
 
-/// <summary>Waiting sequences in order of arrival, linked through themselves.</summary>
+/// <summary>Waiting sequences of one tenant by priority and <see cref="Sequence.Order"/>, linked through themselves.</summary>
 internal sealed class SequenceQueue
 {
     private Sequence? _last;
@@ -9,12 +9,12 @@ internal sealed class SequenceQueue
 
     public int Count { get; private set; }
 
-    /// <summary>Inserts by <see cref="Sequence.Order"/>, quickly at either end.</summary>
+    /// <summary>Inserts where <see cref="Sequence.Precedes"/> says, quickly at either end.</summary>
     public void Add(Sequence sequence)
     {
         Sequence? after;
-        if (First is null || sequence.Order < First.Order) after = null;
-        else for (after = _last; after!.Order > sequence.Order; after = after.Previous) { }
+        if (First is null || sequence.Precedes(First)) after = null;
+        else for (after = _last; sequence.Precedes(after!); after = after!.Previous) { }
         sequence.Previous = after;
         sequence.Next = after is null ? First : after.Next;
         if (sequence.Next is null) _last = sequence;

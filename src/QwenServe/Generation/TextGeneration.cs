@@ -120,6 +120,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         // A choice that a stop string has ended may still get tokens while its siblings run.
         if (choice.Ended) return;
         if (e.Finish is FinishReason.Error) throw ApiException.Internal(e.Error ?? "The generation failed.");
+        if (e.Finish is FinishReason.Timeout) throw ApiException.Timeout(e.Error ?? "the request's time is over");
         if (e.Finish is FinishReason.Abort) throw ApiException.NotReady(e.Error ?? "The request was ended by the server.", TimeSpan.FromSeconds(1));
         if (e.Token >= 0) CompletionTokens++;
         if (e.Token >= 0 && choice.Reasons) ReasoningTokens++;

@@ -46,7 +46,7 @@ internal sealed class ScriptedEngine : IDisposable
         return prompt;
     }
 
-    public GenerationStream Submit(int[] prompt, int? maxTokens = 8, SamplingParameters? sampling = null, int choices = 1, string? salt = null, int? promptLogProbs = null, Func<int, ITokenMask>? mask = null, TimeSpan? timeout = null)
+    public GenerationStream Submit(int[] prompt, int? maxTokens = 8, SamplingParameters? sampling = null, int choices = 1, string? salt = null, int? promptLogProbs = null, Func<int, ITokenMask>? mask = null, TimeSpan? timeout = null, string tenant = "", int priority = 0)
         => Engine.Submit(new GenerationRequest
         {
             Id = $"r{_ids++}",
@@ -58,6 +58,8 @@ internal sealed class ScriptedEngine : IDisposable
             PromptLogProbs = promptLogProbs,
             MaskFactory = mask,
             Timeout = timeout,
+            Tenant = tenant,
+            Priority = priority,
         });
 
     /// <summary>One step, with integrity checked after it.</summary>

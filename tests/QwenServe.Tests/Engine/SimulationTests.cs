@@ -3,7 +3,7 @@ using QwenServe.Engine;
 
 namespace QwenServe.Tests.Engine;
 
-/// <summary>Random arrivals, forks, aborts and full caches; integrity after every step, and every token compared with a model that has no cache.</summary>
+/// <summary>Random arrivals of several tenants, with and without priorities, forks, aborts, deadlines and full caches; integrity after every step, and every token compared with a model that has no cache.</summary>
 public class SimulationTests
 {
     private const int Requests = 150;
@@ -40,6 +40,7 @@ public class SimulationTests
             EnablePrefixCaching = random.Next(4) > 0,
             OverlapSteps = overlap,
             MaxQueuedRequests = 12,
+            SchedulingPolicy = Pick(random, SchedulingPolicy.Fcfs, SchedulingPolicy.Priority),
         }, blocks);
 
         var prefixes = Enumerable.Range(0, 3).Select(i => ScriptedEngine.Prompt(context, 1000 * seed + i)).ToArray();
@@ -50,18 +51,20 @@ public class SimulationTests
             Assert.True(steps < 200_000, "the engine does not come to an end");
             for (int arrivals = random.Next(3); arrivals > 0 && submitted.Count < Requests; arrivals--)
             {
-                var request = MakeRequest(random, prefixes, context, submitted.Count);
+                var request = MakeRequest(random, prefixes, context, submitted.Count, scripted.Options.SchedulingPolicy);
                 try
                 {
                     submitted.Add(new Submitted(request, scripted.Engine.Submit(request)));
                 }
                 catch (EngineOverloadedException e)
                 {
-                    Assert.Equal(12, e.QueuedRequests);
+                    // A tenant with less than its share is taken when others have filled the queue.
+                    Assert.InRange(e.QueuedRequests, 12, 24 + Tenants.Length);
                     refused++;
                     break;
                 }
             }
+            Assert.True(scripted.Engine.Scheduler.TenantCount <= Tenants.Length);
             if (submitted.Count > 0 && random.Next(20) == 0) submitted[random.Next(Math.Max(0, submitted.Count - 10), submitted.Count)].Abort();
             scripted.Step();
             foreach (var one in submitted) one.Read();
@@ -69,11 +72,12 @@ public class SimulationTests
 
         foreach (var one in submitted) one.Check(scripted.Engine.MaxModelLength);
         Assert.Equal(scripted.Engine.Cache.BlockCount, scripted.Engine.Cache.FreeBlocks);
+        Assert.Equal(0, scripted.Engine.Scheduler.TenantCount);
         Assert.Equal(0, scripted.Engine.Queued.Requests);
         Assert.Equal(0, scripted.Engine.Queued.Tokens);
         Assert.Equal(refused, scripted.Engine.Metrics.Refused);
         var metrics = scripted.Engine.Metrics;
-        Assert.Equal(submitted.Sum(s => s.Request.Choices), metrics.Ended(FinishReason.Stop) + metrics.Ended(FinishReason.Length) + metrics.Ended(FinishReason.Abort) + metrics.Ended(FinishReason.Error));
+        Assert.Equal(submitted.Sum(s => s.Request.Choices), metrics.Ended(FinishReason.Stop) + metrics.Ended(FinishReason.Length) + metrics.Ended(FinishReason.Abort) + metrics.Ended(FinishReason.Error) + metrics.Ended(FinishReason.Timeout));
         int pooled = submitted.Count(s => s.Pooled);
         lock (Seen)
         {
@@ -85,6 +89,7 @@ public class SimulationTests
             Seen.Aborted += metrics.Ended(FinishReason.Abort);
             Seen.Refused += refused;
             Seen.Pooled += pooled;
+            Seen.TimedOut += metrics.TimedOutQueued;
         }
     }
 
@@ -95,7 +100,7 @@ public class SimulationTests
         for (int seed = 1; seed <= 6; seed++) Every_request_gets_the_tokens_it_would_get_alone(seed, seed % 2 == 0);
         lock (Seen)
         {
-            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0 && Seen.Pooled > 0, Seen.ToString());
+            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0 && Seen.TimedOut > 0 && Seen.Pooled > 0, Seen.ToString());
         }
     }
 
@@ -118,11 +123,15 @@ public class SimulationTests
         public long Refused { get; set; }
 
         public long Pooled { get; set; }
+
+        public long TimedOut { get; set; }
     }
 
     private static T Pick<T>(Random random, params T[] values) => values[random.Next(values.Length)];
 
-    private static GenerationRequest MakeRequest(Random random, int[][] prefixes, int context, int index)
+    private static readonly string[] Tenants = ["", "a", "b", "c"];
+
+    private static GenerationRequest MakeRequest(Random random, int[][] prefixes, int context, int index, SchedulingPolicy policy)
     {
         int length = random.Next(1, context - 1);
         int shared = random.Next(0, length + 1);
@@ -143,6 +152,10 @@ public class SimulationTests
             MaxTokens = maxTokens,
             Choices = random.Next(4) == 0 ? random.Next(2, 5) : 1,
             CacheSalt = random.Next(5) == 0 ? "other" : null,
+            // One of them sends most.
+            Tenant = Tenants[Math.Max(0, random.Next(-6, Tenants.Length))],
+            Priority = policy == SchedulingPolicy.Priority ? random.Next(-2, 3) : 0,
+            Timeout = random.Next(40) == 0 ? TimeSpan.Zero : null,
             PromptLogProbs = random.Next(6) == 0 ? random.Next(3) : null,
             MaskFactory = random.Next(5) == 0 ? choice => new ThirdsMask(choice) : null,
             Sampling = new SamplingParameters
@@ -195,6 +208,12 @@ public class SimulationTests
 
         public void Check(int maxModelLength)
         {
+            if (request.Timeout is not null && !_aborted)
+            {
+                Assert.Equal(request.Choices, _events.Count);
+                Assert.All(_events, e => Assert.Equal((-1, FinishReason.Timeout), (e.Token, e.Finish)));
+                return;
+            }
             if (request.Pooling is { } pooling)
             {
                 CheckPooled(pooling);

@@ -27,6 +27,9 @@ public sealed class ApiException : Exception
 
     public string? Code { get; }
 
+    /// <summary>False writes <c>x-should-retry: false</c>, which OpenAI's SDKs heed; null leaves it to the status.</summary>
+    public bool? ShouldRetry { get; init; }
+
     /// <summary>When to come back; null writes no <c>retry-after</c>.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
@@ -61,6 +64,10 @@ public sealed class ApiException : Exception
 
     public static ApiException Overloaded(TimeSpan retryAfter)
         => new(429, "The server has as many requests as it can hold. Please try again later.", null, "rate_limit_exceeded", "rate_limit_error") { RetryAfter = retryAfter };
+
+    /// <summary>The request's own deadline. SDKs repeat what is 5xx unless told not to, and this would take as long again.</summary>
+    public static ApiException Timeout(string message)
+        => new(504, $"The request timed out: {message}.", null, "request_timeout", ServerError) { ShouldRetry = false };
 
     public static ApiException NotReady(string message, TimeSpan retryAfter)
         => new(503, message, null, "not_ready", ServerError) { RetryAfter = retryAfter };

@@ -27,6 +27,7 @@ internal static class ErrorEnvelope
         response.ContentType = "application/json";
         if (error.RetryAfter is { } wait)
             response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        if (error.ShouldRetry is { } again) response.Headers["x-should-retry"] = again ? "true" : "false";
         if (error.Status == StatusCodes.Status401Unauthorized) response.Headers.WWWAuthenticate = "Bearer realm=\"qwenserve\"";
         // What is left of the body is not read: the connection ends rather than take it all in.
         if (error.Status == StatusCodes.Status413PayloadTooLarge) response.Headers.Connection = "close";

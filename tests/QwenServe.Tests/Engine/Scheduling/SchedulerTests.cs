@@ -297,8 +297,9 @@ public class SchedulerTests
         var waiting = scripted.Submit(Prompt(6, 2), 100, timeout: TimeSpan.Zero);
         scripted.Step();
         var end = Assert.Single(Read(waiting));
-        Assert.Equal((FinishReason.Abort, "the request's time is over"), (end.Finish, end.Error));
+        Assert.Equal((FinishReason.Timeout, "the request's time was over before its turn came"), (end.Finish, end.Error));
         Assert.Single(Read(running));
+        Assert.Equal((1, 0), (scripted.Engine.Metrics.TimedOutQueued, scripted.Engine.Metrics.TimedOutRunning));
     }
 
     [Theory]
