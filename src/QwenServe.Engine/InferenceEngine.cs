@@ -129,10 +129,10 @@ public sealed class InferenceEngine : IAsyncDisposable
     /// <exception cref="PromptTooLongException">Prompt and max_tokens do not fit the context.</exception>
     /// <exception cref="EngineOverloadedException">The queue is full.</exception>
     /// <exception cref="EngineUnavailableException">The engine is stopping, has stopped or is broken.</exception>
-    public GenerationStream Submit(GenerationRequest request) => Submit([request])[0];
+    public GenerationStream Submit(GenerationRequest request) => SubmitAll([request])[0];
 
     /// <summary>As <see cref="Submit(GenerationRequest)"/>, for requests of one tenant that are taken or refused together.</summary>
-    public GenerationStream[] Submit(params ReadOnlySpan<GenerationRequest> requests)
+    public GenerationStream[] SubmitAll(ReadOnlySpan<GenerationRequest> requests)
     {
         if (requests.IsEmpty) return [];
         int[] maxOutputs = new int[requests.Length];

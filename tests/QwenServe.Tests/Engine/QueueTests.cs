@@ -41,9 +41,9 @@ public class QueueTests
     {
         using var scripted = new ScriptedEngine(Small);
         scripted.Submit(Prompt(5), 2);
-        Assert.Throws<EngineOverloadedException>(() => scripted.Engine.Submit(Batch(4, 5)));
+        Assert.Throws<EngineOverloadedException>(() => scripted.Engine.SubmitAll(Batch(4, 5)));
         Assert.Equal((1, 5L), scripted.Engine.Queued);
-        Assert.Equal(3, scripted.Engine.Submit(Batch(3, 5)).Length);
+        Assert.Equal(3, scripted.Engine.SubmitAll(Batch(3, 5)).Length);
         Assert.Equal((4, 20L), scripted.Engine.Queued);
         scripted.Drain();
     }
@@ -52,7 +52,7 @@ public class QueueTests
     public void An_empty_queue_takes_any_batch_that_the_server_serves()
     {
         using var scripted = new ScriptedEngine(Small);
-        var streams = scripted.Engine.Submit(Batch(30, 50));
+        var streams = scripted.Engine.SubmitAll(Batch(30, 50));
         Assert.Equal((30, 1500L), scripted.Engine.Queued);
         Assert.Throws<EngineOverloadedException>(() => scripted.Submit(Prompt(1)));
         scripted.Drain();
