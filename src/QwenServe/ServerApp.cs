@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using QwenServe.Hosting;
 using QwenServe.OpenAI;
+using QwenServe.OpenAI.Responses;
 using QwenServe.Settings;
 using Serilog;
 using ILogger = Microsoft.Extensions.Logging.ILogger;
@@ -65,7 +66,7 @@ public sealed class ServerApp : IAsyncDisposable
         }));
         services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits);
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
-        services.AddSingleton<Metrics>();
+        services.AddSingleton<Metrics>().AddSingleton<ResponseStore>();
 
         var web = builder.Build();
         web.UseMiddleware<RequestIds>();
@@ -78,6 +79,7 @@ public sealed class ServerApp : IAsyncDisposable
         ModelsEndpoint.Map(web);
         ChatCompletionsEndpoint.Map(web);
         CompletionsEndpoint.Map(web);
+        ResponsesEndpoint.Map(web);
         TokenizeEndpoint.Map(web);
         OpenApiEndpoint.Map(web);
         return new ServerApp(web, settings);

@@ -11,10 +11,17 @@ public sealed record LimitSettings
     /// <summary>Whether an unknown field is an error; OpenAI's SDKs send new ones from time to time, so it is not by default.</summary>
     public bool RejectUnknownFields { get; init; }
 
+    /// <summary>Responses that are kept to be continued; 0 keeps none.</summary>
+    public int MaxStoredResponses { get; init; } = 1000;
+
+    public long MaxStoredResponseBytes { get; init; } = 64L << 20;
+
     public static LimitSettings Read(SettingsReader reader) => new()
     {
         MaxBodyBytes = reader.Bytes("Limits:MaxBodyBytes") ?? 64L << 20,
         MaxLogProbs = reader.Integer("Limits:MaxLogProbs", 20, 0, 20),
+        MaxStoredResponses = reader.Integer("Limits:MaxStoredResponses", 1000, 0, int.MaxValue),
+        MaxStoredResponseBytes = reader.Bytes("Limits:MaxStoredResponseBytes") ?? 64L << 20,
         RejectUnknownFields = reader.Switch("Limits:RejectUnknownFields", false),
     };
 }

@@ -35,6 +35,8 @@ public static class SettingsCatalog
 
         new("Limits:MaxBodyBytes", "--max-body-bytes", "Largest request body", "BYTES"),
         new("Limits:MaxLogProbs", "--max-logprobs", "Most log-probs a token that a request may ask for", "N"),
+        new("Limits:MaxStoredResponses", "--max-stored-responses", "Responses of /v1/responses kept to be continued or read again; 0 keeps none", "N"),
+        new("Limits:MaxStoredResponseBytes", "--max-stored-response-bytes", "Memory for them", "BYTES"),
         new("Limits:RejectUnknownFields", "--reject-unknown-fields", "Answer 400 to a field that is not known, in place of ignoring it", "", SettingKind.Switch),
 
         new("Log:Level", "--log-level", "verbose, debug, information, warning or error", "LEVEL"),

@@ -1,0 +1,118 @@
+using QwenServe.Settings;
+
+namespace QwenServe.OpenAI.Responses;
+
+/// <summary>What one response added to its conversation. Shared by all responses that continue it.</summary>
+internal sealed class ResponseTurn(IReadOnlyList<ResponseItem> input, IReadOnlyList<ResponseItem> output)
+{
+    public IReadOnlyList<ResponseItem> Input => input;
+
+    public IEnumerable<ResponseItem> Items => input.Concat(output);
+
+    /// <summary>What it costs to keep it.</summary>
+    public long Bytes { get; } = input.Concat(output).Sum(i => ResponseStore.Cost(JsonCopy.Measure(i.Write)) + i.Pieces.Count * 8L);
+
+    /// <summary>Stored responses that hold it; the store's own.</summary>
+    public int Holders { get; set; }
+}
+
+/// <summary>A response that has ended.</summary>
+/// <param name="Response">It.</param>
+/// <param name="Context">The turns of its conversation, its own last.</param>
+internal sealed record StoredResponse(Response Response, IReadOnlyList<ResponseTurn> Context)
+{
+    public string Id => Response.Id;
+
+    /// <summary>What it costs beside its turns.</summary>
+    public long Bytes { get; } = ResponseStore.Cost(JsonCopy.Measure(json => Response.Write(json)));
+
+    /// <summary>What the model was given.</summary>
+    public IEnumerable<ResponseItem> Input => Context.Take(Context.Count - 1).SelectMany(t => t.Items).Concat(Context[^1].Input);
+}
+
+/// <summary>
+/// The responses used last, in memory: bounded by number and by bytes, and gone with the process. A response holds the turns of its whole
+/// conversation, so it can be continued as long as it is here itself, whatever has become of those before it; a turn is counted once. Thread-safe.
+/// </summary>
+internal sealed class ResponseStore(LimitSettings limits)
+{
+    private readonly Lock _gate = new();
+    private readonly Dictionary<string, LinkedListNode<StoredResponse>> _known = new(StringComparer.Ordinal);
+    private readonly LinkedList<StoredResponse> _byUse = [];
+    private readonly Dictionary<string, ResponseItem> _items = new(StringComparer.Ordinal);
+    private long _bytes;
+
+    /// <summary>Whether anything is kept.</summary>
+    public bool IsOpen => limits.MaxStoredResponses > 0 && limits.MaxStoredResponseBytes > 0;
+
+    /// <summary>How many are kept, and what they cost.</summary>
+    public (int Count, long Bytes) Held
+    {
+        get { lock (_gate) return (_known.Count, _bytes); }
+    }
+
+    /// <summary>Bytes of memory for a text of so many bytes of JSON: strings are of 16-bit units.</summary>
+    public static long Cost(int json) => 2L * json;
+
+    /// <summary>Null: there never was such a response, or it has been pushed out or deleted.</summary>
+    public StoredResponse? Find(string id)
+    {
+        lock (_gate)
+        {
+            if (!_known.TryGetValue(id, out var node)) return null;
+            _byUse.Remove(node);
+            _byUse.AddFirst(node);
+            return node.Value;
+        }
+    }
+
+    /// <summary>An item of any stored response's conversation.</summary>
+    public ResponseItem? FindItem(string id)
+    {
+        lock (_gate) return _items.GetValueOrDefault(id);
+    }
+
+    public void Add(StoredResponse response)
+    {
+        // One that could push out all others and would still not fit.
+        if (response.Bytes + response.Context.Sum(t => t.Bytes) > limits.MaxStoredResponseBytes) return;
+        lock (_gate)
+        {
+            _known[response.Id] = _byUse.AddFirst(response);
+            _bytes += response.Bytes;
+            foreach (var turn in response.Context)
+            {
+                if (turn.Holders++ > 0) continue;
+                _bytes += turn.Bytes;
+                foreach (var item in turn.Items) _items[item.Id] = item;
+            }
+            while (_known.Count > limits.MaxStoredResponses || _bytes > limits.MaxStoredResponseBytes) Drop(_byUse.Last!);
+        }
+    }
+
+    /// <returns>Whether it was there.</returns>
+    public bool Remove(string id)
+    {
+        lock (_gate)
+        {
+            if (!_known.TryGetValue(id, out var node)) return false;
+            Drop(node);
+            return true;
+        }
+    }
+
+    private void Drop(LinkedListNode<StoredResponse> node)
+    {
+        var response = node.Value;
+        _byUse.Remove(node);
+        _known.Remove(response.Id);
+        _bytes -= response.Bytes;
+        foreach (var turn in response.Context)
+        {
+            if (--turn.Holders > 0) continue;
+            _bytes -= turn.Bytes;
+            foreach (var item in turn.Items)
+                if (_items.TryGetValue(item.Id, out var held) && ReferenceEquals(held, item)) _items.Remove(item.Id);
+        }
+    }
+}
