@@ -15,6 +15,9 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     /// <summary>While reset, steps wait.</summary>
     public ManualResetEventSlim Gate { get; } = new(initialState: true);
 
+    /// <summary>Whether a step waits, and with it the engine's thread: nothing leaves the queue.</summary>
+    public bool AtGate { get; private set; }
+
     /// <summary>Time of a step.</summary>
     public TimeSpan StepTime { get; set; }
 
@@ -38,7 +41,9 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 
     public void Begin(StepInputs inputs)
     {
+        AtGate = true;
         Gate.Wait();
+        AtGate = false;
         OnStep?.Invoke();
         if (StepTime > TimeSpan.Zero) Thread.Sleep(StepTime);
         if (Fault is { } fault) throw fault;
