@@ -2,6 +2,8 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using QwenServe.Anthropic;
+using QwenServe.Anthropic.Wire;
 using QwenServe.Hosting;
 using QwenServe.OpenAI;
 using QwenServe.OpenAI.Responses;
@@ -62,7 +64,7 @@ public sealed class ServerApp : IAsyncDisposable
             if (settings.Server.AllowedOrigins.Contains("*")) policy.AllowAnyOrigin();
             else policy.WithOrigins([.. settings.Server.AllowedOrigins]);
             // Browsers' SDKs send a dozen x-stainless-* headers; allowing any reflects what was asked for.
-            policy.AllowAnyHeader().AllowAnyMethod().WithExposedHeaders(RequestIds.Header, "retry-after").SetPreflightMaxAge(TimeSpan.FromHours(1));
+            policy.AllowAnyHeader().AllowAnyMethod().WithExposedHeaders(RequestIds.Header, MessagesError.RequestIdHeader, "retry-after").SetPreflightMaxAge(TimeSpan.FromHours(1));
         }));
         services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits);
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
@@ -80,6 +82,7 @@ public sealed class ServerApp : IAsyncDisposable
         ChatCompletionsEndpoint.Map(web);
         CompletionsEndpoint.Map(web);
         ResponsesEndpoint.Map(web);
+        MessagesEndpoint.Map(web);
         TokenizeEndpoint.Map(web);
         OpenApiEndpoint.Map(web);
         return new ServerApp(web, settings);

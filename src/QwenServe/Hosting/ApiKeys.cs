@@ -15,12 +15,16 @@ internal sealed class ApiKeys(RequestDelegate next, ServerSettings settings)
 
     public Task InvokeAsync(HttpContext context)
     {
-        if (_hashes.Length > 0 && IsGuarded(context.Request.Path)) Check(context.Request.Headers.Authorization.ToString());
+        if (_hashes.Length > 0 && IsGuarded(context.Request.Path)) Check(Authorization(context.Request.Headers));
         return next(context);
     }
 
     private static bool IsGuarded(PathString path)
         => path.StartsWithSegments("/v1") || path.StartsWithSegments("/tokenize") || path.StartsWithSegments("/detokenize");
+
+    /// <summary>Anthropic's clients send the key in a header of its own.</summary>
+    private static string Authorization(IHeaderDictionary headers)
+        => headers.Authorization.Count == 0 && headers["x-api-key"] is [{ } key] ? "Bearer " + key : headers.Authorization.ToString();
 
     private void Check(string authorization)
     {

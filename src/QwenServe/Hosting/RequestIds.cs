@@ -1,3 +1,4 @@
+using QwenServe.Anthropic.Wire;
 using Serilog.Context;
 
 namespace QwenServe.Hosting;
@@ -13,6 +14,7 @@ internal sealed class RequestIds(RequestDelegate next)
         string id = IsSensible(sent) ? sent : "req_" + Guid.NewGuid().ToString("N");
         context.TraceIdentifier = id;
         context.Response.Headers[Header] = id;
+        if (MessagesError.Speaks(context.Request.Path)) context.Response.Headers[MessagesError.RequestIdHeader] = id;
         using (LogContext.PushProperty("RequestId", id))
             await next(context).ConfigureAwait(false);
     }

@@ -29,6 +29,8 @@ public class OpenApiTests
     [InlineData("/v1/chat/completions", "ChatCompletionRequest", """{"model":"short","messages":[{"role":"user","content":"x"}]""")]
     [InlineData("/v1/completions", "CompletionRequest", """{"model":"short","prompt":"x" """)]
     [InlineData("/v1/responses", "ResponseRequest", """{"model":"short","input":"x" """)]
+    [InlineData("/v1/messages", "MessagesRequest", """{"model":"short","messages":[{"role":"user","content":"x"}],"max_tokens":4""")]
+    [InlineData("/v1/messages/count_tokens", "CountTokensRequest", """{"model":"short","messages":[{"role":"user","content":"x"}]""")]
     [InlineData("/tokenize", "TokenizeRequest", """{"model":"short","prompt":"x" """)]
     [InlineData("/detokenize", "DetokenizeRequest", """{"model":"short","tokens":[1]""")]
     public async Task Each_field_it_names_is_read_by_the_server(string path, string schema, string body)
@@ -56,6 +58,14 @@ public class OpenApiTests
             Check(chunk, schemas.GetProperty("ChatCompletionChunk"), schemas, "$");
         using var completion = await server.PostAsync("/v1/completions", """{"model":"short","prompt":"x","logprobs":1,"echo":true}""");
         Check(await TestServer.JsonAsync(completion), schemas.GetProperty("Completion"), schemas, "$");
+        const string message = """{"model":"short","messages":[{"role":"user","content":"x"}],"tools":[{"name":"get_weather","input_schema":{"type":"object"}}],"max_tokens":100""";
+        using var blocks = await server.PostAsync("/v1/messages", message + "}");
+        Check(await TestServer.JsonAsync(blocks), schemas.GetProperty("AnthropicMessage"), schemas, "$");
+        using var stream = await server.PostAsync("/v1/messages", message + ",\"stream\":true}");
+        foreach (string line in (await stream.Content.ReadAsStringAsync()).Split('\n').Where(l => l.StartsWith("data: ", StringComparison.Ordinal)))
+            Check(JsonSerializer.Deserialize<JsonElement>(line["data: ".Length..]), schemas.GetProperty("AnthropicEvent"), schemas, "$");
+        using var refused = await server.PostAsync("/v1/messages", "{}");
+        Check(await TestServer.JsonAsync(refused), schemas.GetProperty("AnthropicError"), schemas, "$");
         Check(await TestServer.JsonAsync(await server.GetAsync("/v1/models")), schemas.GetProperty("ModelList"), schemas, "$");
         const string ask = """{"model":"short","input":"x","include":["message.output_text.logprobs"],"top_logprobs":1,"tools":[{"type":"function","name":"get_weather"}],"stream":STREAM}""";
         using var response = await server.PostAsync("/v1/responses", ask.Replace("STREAM", "false", StringComparison.Ordinal));
@@ -73,8 +83,7 @@ public class OpenApiTests
         if (schema.TryGetProperty("oneOf", out var alternatives))
         {
             if (value.ValueKind == JsonValueKind.Null) return;
-            schema = alternatives[0];
-            Check(value, schema, schemas, path);
+            Check(value, alternatives.EnumerateArray().First(a => Fits(value, a, schemas)), schemas, path);
             return;
         }
         if (value.ValueKind == JsonValueKind.Array && schema.TryGetProperty("items", out var items))
@@ -87,5 +96,13 @@ public class OpenApiTests
         }
         if (schema.TryGetProperty("required", out var required))
             Assert.All(required.EnumerateArray(), r => Assert.True(value.TryGetProperty(r.GetString()!, out _), $"{path}.{r} is missing"));
+    }
+
+    /// <summary>Alternatives that have a type each are told apart by it.</summary>
+    private static bool Fits(JsonElement value, JsonElement schema, JsonElement schemas)
+    {
+        if (schema.TryGetProperty("$ref", out var reference)) schema = schemas.GetProperty(reference.GetString()!.Split('/')[^1]);
+        return value.ValueKind != JsonValueKind.Object || !value.TryGetProperty("type", out var type) || !schema.TryGetProperty("properties", out var properties)
+            || !properties.TryGetProperty("type", out var own) || !own.TryGetProperty("const", out var name) || name.GetString() == type.GetString();
     }
 }

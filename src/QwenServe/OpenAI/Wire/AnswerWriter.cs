@@ -49,6 +49,21 @@ internal static class AnswerWriter
         else json.WriteNull("finish_reason"u8);
     }
 
+    /// <summary>Writes the text of one delta as a string, its neighbours of the same kind joined to it.</summary>
+    /// <returns>Index of the next one.</returns>
+    public static int WriteText(Utf8JsonWriter json, List<OutputDelta> output, int at)
+    {
+        var first = output[at];
+        int end = at + 1;
+        while (end < output.Count && output[end].Kind == first.Kind && output[end].Index == first.Index) end++;
+        if (end == at + 1) json.WriteStringValue(first.Text);
+        else
+        {
+            for (int i = at; i < end; i++) json.WriteStringValueSegment(output[i].Text.AsSpan(), isFinalSegment: i == end - 1);
+        }
+        return end;
+    }
+
     public static float Finite(float logProb) => float.IsFinite(logProb) ? logProb : LeastLogProb;
 
     /// <summary>The log-probs of a message's tokens: an array of <c>{token, logprob, bytes, top_logprobs}</c>.</summary>

@@ -30,6 +30,9 @@ public sealed class ApiException : Exception
     /// <summary>False writes <c>x-should-retry: false</c>, which OpenAI's SDKs heed; null leaves it to the status.</summary>
     public bool? ShouldRetry { get; init; }
 
+    /// <summary>Whether it is the server that is full, as against a limit of the caller's own.</summary>
+    public bool Overload { get; private init; }
+
     /// <summary>When to come back; null writes no <c>retry-after</c>.</summary>
     public TimeSpan? RetryAfter { get; init; }
 
@@ -63,7 +66,7 @@ public sealed class ApiException : Exception
             chat ? "messages" : "prompt", "context_length_exceeded");
 
     public static ApiException Overloaded(TimeSpan retryAfter)
-        => new(429, "The server has as many requests as it can hold. Please try again later.", null, "rate_limit_exceeded", "rate_limit_error") { RetryAfter = retryAfter };
+        => new(429, "The server has as many requests as it can hold. Please try again later.", null, "rate_limit_exceeded", "rate_limit_error") { RetryAfter = retryAfter, Overload = true };
 
     /// <summary>The request's own deadline. SDKs repeat what is 5xx unless told not to, and this would take as long again.</summary>
     public static ApiException Timeout(string message)

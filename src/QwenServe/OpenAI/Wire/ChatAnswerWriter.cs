@@ -138,10 +138,10 @@ internal sealed class ChatAnswerWriter(string id, long created, string model, To
         {
             case OutputDeltaKind.Content:
                 json.WritePropertyName("content"u8);
-                return WriteText(json, output, at);
+                return SkipEnds(output, AnswerWriter.WriteText(json, output, at));
             case OutputDeltaKind.Reasoning:
                 json.WritePropertyName("reasoning_content"u8);
-                return WriteText(json, output, at);
+                return SkipEnds(output, AnswerWriter.WriteText(json, output, at));
             case OutputDeltaKind.ToolCallBegin:
                 json.WriteStartArray("tool_calls"u8);
                 json.WriteStartObject();
@@ -156,7 +156,7 @@ internal sealed class ChatAnswerWriter(string id, long created, string model, To
                 json.WriteNumber("index"u8, first.Index);
                 json.WriteStartObject("function"u8);
                 json.WritePropertyName("arguments"u8);
-                at = WriteText(json, output, at);
+                at = SkipEnds(output, AnswerWriter.WriteText(json, output, at));
                 json.WriteEndObject();
                 json.WriteEndObject();
                 json.WriteEndArray();
@@ -164,19 +164,6 @@ internal sealed class ChatAnswerWriter(string id, long created, string model, To
             default:
                 return SkipEnds(output, at + 1);
         }
-    }
-
-    private static int WriteText(Utf8JsonWriter json, List<OutputDelta> output, int at)
-    {
-        var first = output[at];
-        int end = at + 1;
-        while (end < output.Count && output[end].Kind == first.Kind && output[end].Index == first.Index) end++;
-        if (end == at + 1) json.WriteStringValue(first.Text);
-        else
-        {
-            for (int i = at; i < end; i++) json.WriteStringValueSegment(output[i].Text.AsSpan(), isFinalSegment: i == end - 1);
-        }
-        return SkipEnds(output, end);
     }
 
     /// <summary>The end of a call has no chunk of its own.</summary>

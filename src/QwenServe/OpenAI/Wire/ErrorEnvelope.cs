@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
+using QwenServe.Anthropic.Wire;
 
 namespace QwenServe.OpenAI.Wire;
 
@@ -19,11 +20,12 @@ internal static class ErrorEnvelope
         json.WriteEndObject();
     }
 
-    /// <summary>Answers with the error; the response must not have started.</summary>
+    /// <summary>Answers with the error, in Anthropic's envelope where the path is one of its; the response must not have started.</summary>
     public static async Task SendAsync(HttpContext context, ApiException error)
     {
         var response = context.Response;
-        response.StatusCode = error.Status;
+        bool anthropic = MessagesError.Speaks(context.Request.Path);
+        response.StatusCode = anthropic ? MessagesError.Status(error) : error.Status;
         response.ContentType = "application/json";
         if (error.RetryAfter is { } wait)
             response.Headers.RetryAfter = Math.Max(1, (int)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
@@ -32,7 +34,11 @@ internal static class ErrorEnvelope
         // What is left of the body is not read: the connection ends rather than take it all in.
         if (error.Status == StatusCodes.Status413PayloadTooLarge) response.Headers.Connection = "close";
         var buffer = new ArrayBufferWriter<byte>(512);
-        using (var json = new Utf8JsonWriter(buffer, JsonText.Writing)) Write(json, error);
+        using (var json = new Utf8JsonWriter(buffer, JsonText.Writing))
+        {
+            if (anthropic) MessagesError.Write(json, error, context.TraceIdentifier);
+            else Write(json, error);
+        }
         response.ContentLength = buffer.WrittenCount;
         if (!HttpMethods.IsHead(context.Request.Method))
             await response.Body.WriteAsync(buffer.WrittenMemory, context.RequestAborted).ConfigureAwait(false);
