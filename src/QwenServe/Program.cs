@@ -8,7 +8,7 @@ if (values is null) return exitCode;
 try
 {
     var settings = QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable);
-    if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out);
+    if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out, settings.Access.SslCertFile is not null);
     await using var app = ServerApp.Build(settings);
     return await app.RunAsync();
 }

@@ -2,6 +2,8 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
+using QwenServe.Access;
 using QwenServe.Anthropic;
 using QwenServe.Anthropic.Wire;
 using QwenServe.Hosting;
@@ -43,16 +45,23 @@ public sealed class ServerApp : IAsyncDisposable
     internal static ServerApp Build(QwenServeSettings settings, ModelLoader loader)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ContentRootPath = AppContext.BaseDirectory });
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        builder.WebHost.UseKestrelCore().UseKestrelHttpsConfiguration().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = settings.Limits.MaxBodyBytes;
+            kestrel.Limits.MaxRequestHeadersTotalSize = settings.Limits.MaxHeaderBytes;
+            kestrel.Limits.MaxRequestLineSize = Math.Min(kestrel.Limits.MaxRequestLineSize, settings.Limits.MaxHeaderBytes);
             kestrel.Listen(settings.Server.Host switch
             {
                 "*" => IPAddress.IPv6Any,
                 "localhost" => IPAddress.Loopback,
                 var address => IPAddress.Parse(address),
-            }, settings.Server.Port);
+            }, settings.Server.Port, listener =>
+            {
+                if (settings.Access.SslCertFile is null) return;
+                var certificate = kestrel.ApplicationServices.GetRequiredService<ServerCertificate>();
+                listener.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => ValueTask.FromResult(certificate.Options) });
+            });
         });
         builder.Logging.AddSerilog(Logging.Create(settings.Log), dispose: true);
 
@@ -64,13 +73,17 @@ public sealed class ServerApp : IAsyncDisposable
             if (settings.Server.AllowedOrigins.Contains("*")) policy.AllowAnyOrigin();
             else policy.WithOrigins([.. settings.Server.AllowedOrigins]);
             // Browsers' SDKs send a dozen x-stainless-* headers; allowing any reflects what was asked for.
-            policy.AllowAnyHeader().AllowAnyMethod().WithExposedHeaders(RequestIds.Header, MessagesError.RequestIdHeader, "retry-after").SetPreflightMaxAge(TimeSpan.FromHours(1));
+            policy.AllowAnyHeader().AllowAnyMethod().WithExposedHeaders([RequestIds.Header, MessagesError.RequestIdHeader, "retry-after", "x-should-retry", .. ApiTenant.Headers]).SetPreflightMaxAge(TimeSpan.FromHours(1));
         }));
-        services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits);
+        services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits).AddSingleton(settings.Access);
+        services.AddSingleton(TimeProvider.System).AddSingleton<ApiKeyRing>().AddSingleton<ServerCertificate>().AddSingleton<TenantMetrics>();
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
         services.AddSingleton<Metrics>().AddSingleton<ResponseStore>();
 
         var web = builder.Build();
+        // What is wrong with keys or certificate is said before anything begins.
+        web.Services.GetRequiredService<ApiKeyRing>();
+        if (settings.Access.SslCertFile is not null) web.Services.GetRequiredService<ServerCertificate>();
         web.UseMiddleware<RequestIds>();
         web.UseMiddleware<HttpMetricsMiddleware>();
         web.UseRouting();

@@ -28,7 +28,7 @@ internal static class MessagesEndpoint
         var prompt = ChatPrompt.Render(model, request.Conversation);
         if (prompt.Tokens.Length >= model.MaxModelLen) throw TooLong(prompt.Tokens.Length, model.MaxModelLen);
         string id = "msg_" + Guid.NewGuid().ToString("N");
-        await using var generation = await prompt.ContinueAsync(model, id, request.Options, request.Output, work.Cancelled).ConfigureAwait(false);
+        await using var generation = await prompt.ContinueAsync(model, id, request.Options, request.Output, work.Caller).ConfigureAwait(false);
         var writer = new MessageWriter(id, model.Name, request.MaxTokens);
         if (request.Stream)
         {

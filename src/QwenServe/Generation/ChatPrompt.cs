@@ -1,3 +1,4 @@
+using QwenServe.Access;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Text.Chat;
@@ -32,11 +33,11 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
     /// <param name="id">The request's id, for traces.</param>
     /// <param name="options">How to continue.</param>
     /// <param name="output">How to read what comes; the reasoning is the prompt's.</param>
-    /// <param name="cancel">Ends waiting.</param>
+    /// <param name="caller">Who asks.</param>
     /// <exception cref="ApiException">The engine refuses.</exception>
-    public async ValueTask<TextGeneration> ContinueAsync(ServedModel model, string id, GenerationOptions options, OutputOptions output, CancellationToken cancel)
+    public async ValueTask<TextGeneration> ContinueAsync(ServedModel model, string id, GenerationOptions options, OutputOptions output, Caller caller)
     {
-        var masks = await GrammarMask.FactoryAsync(model, options, Reasoning, cancel).ConfigureAwait(false);
-        return TextGeneration.Start(model.Engine, model.Tokenizer, id, Tokens, options, output with { Reasoning = Reasoning }, masks, chat: true, cancel);
+        var masks = await GrammarMask.FactoryAsync(model, options, Reasoning, caller.Cancelled).ConfigureAwait(false);
+        return TextGeneration.Start(model.Engine, model.Tokenizer, id, Tokens, options, output with { Reasoning = Reasoning }, masks, chat: true, caller);
     }
 }

@@ -28,6 +28,12 @@ internal sealed record GenerationOptions
 
     public string? CacheSalt { get; init; }
 
+    /// <summary>Lower is earlier.</summary>
+    public int Priority { get; init; }
+
+    /// <summary>How long the request may take, from its arrival; null: as long as the server allows.</summary>
+    public TimeSpan? Timeout { get; init; }
+
     /// <summary>Null: none; otherwise how many of the most probable tokens at each place of the prompt.</summary>
     public int? PromptLogProbs { get; init; }
 }

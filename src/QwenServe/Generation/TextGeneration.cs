@@ -1,3 +1,4 @@
+using QwenServe.Access;
 using QwenServe.Engine;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Text.Output;
@@ -17,12 +18,17 @@ internal sealed class TextGeneration : IAsyncDisposable
     private readonly Choice[] _choices;
     private readonly List<ChoiceDelta> _deltas = [];
     private readonly List<ChoiceDelta> _spare = [];
+    private readonly Caller _caller;
+    private readonly long _reserved;
     private int _open;
+    private int _disposed;
 
-    private TextGeneration(GenerationStream stream, int promptTokens, Choice[] choices, CancellationToken cancel)
+    private TextGeneration(GenerationStream stream, int promptTokens, Choice[] choices, Caller caller, long reserved)
     {
         _stream = stream;
-        _events = stream.GetAsyncEnumerator(cancel);
+        _caller = caller;
+        _reserved = reserved;
+        _events = stream.GetAsyncEnumerator(caller.Cancelled);
         PromptTokens = promptTokens;
         _choices = choices;
         _open = choices.Length;
@@ -51,47 +57,65 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <param name="output">How to read what comes; its stop strings are those of <paramref name="options"/>.</param>
     /// <param name="masks">Makes the mask of each choice, or null; the masks keep <c>min_tokens</c> themselves.</param>
     /// <param name="chat">Whether the prompt was a conversation, for the words of errors.</param>
-    /// <param name="cancel">Ends waiting.</param>
-    /// <exception cref="ApiException">The engine refuses.</exception>
-    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, CancellationToken cancel)
+    /// <param name="caller">Who asks; leaving ends waiting.</param>
+    /// <exception cref="ApiException">The engine refuses, or the caller is at a limit.</exception>
+    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
+        => StartAll(engine, tokenizer, id, [prompt], options, output, masks, chat, caller)[0];
+
+    /// <summary>As <see cref="Start"/>, for prompts that are taken or refused together.</summary>
+    public static TextGeneration[] StartAll(InferenceEngine engine, Tokenizer tokenizer, string id, IReadOnlyList<int[]> prompts, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
     {
         output = output with { StopStrings = options.Stop, IncludeStopString = options.IncludeStop };
-        GenerationStream stream;
-        try
-        {
-            stream = engine.Submit(new GenerationRequest
+        var requests = new GenerationRequest[prompts.Count];
+        for (int i = 0; i < requests.Length; i++)
+            requests[i] = new GenerationRequest
             {
                 Id = id,
-                Prompt = prompt,
+                Prompt = prompts[i],
                 Sampling = masks is null ? options.Sampling : options.Sampling with { MinTokens = 0 },
                 Choices = options.Choices,
-                MaxTokens = options.MaxTokens ?? Default(options, engine.MaxModelLength - prompt.Length),
+                MaxTokens = options.MaxTokens ?? Default(options, engine.MaxModelLength - prompts[i].Length),
                 MaskFactory = masks,
                 CacheSalt = options.CacheSalt,
                 PromptLogProbs = options.PromptLogProbs,
-            });
-        }
-        catch (InvalidParameterException e)
+                Tenant = caller.Tenant,
+                Priority = options.Priority,
+                ArrivalTimestamp = caller.Arrival,
+                Timeout = caller.TimeoutOr(options.Timeout),
+            };
+        long reserved = caller.Reserve(prompts.Sum(p => (long)p.Length), (long)(options.MaxTokens ?? 0) * options.Choices * prompts.Count);
+        GenerationStream[] streams;
+        try
         {
-            throw ApiException.InvalidValue(e.Parameter, $"Invalid '{e.Parameter}': {e.Message}.");
+            streams = engine.SubmitAll(requests);
         }
-        catch (PromptTooLongException e)
+        catch (Exception e)
         {
-            throw ApiException.ContextLength(e.MaxModelLength, e.PromptTokens, e.MaxTokens ?? 0, chat);
-        }
-        catch (EngineOverloadedException e)
-        {
-            throw ApiException.Overloaded(e.RetryAfter);
-        }
-        catch (EngineUnavailableException e)
-        {
-            throw ApiException.NotReady(e.Faulted ? "The engine has failed." : "The server is shutting down.", TimeSpan.FromSeconds(5));
+            caller.Settle(reserved, 0, 0);
+            if (Translate(e, chat) is { } error) throw error;
+            throw;
         }
         bool logProbs = options.Sampling.LogProbs is not null;
-        var choices = new Choice[options.Choices];
-        for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), logProbs, tokenizer);
-        return new TextGeneration(stream, prompt.Length, choices, cancel);
+        var generations = new TextGeneration[streams.Length];
+        for (int g = 0; g < generations.Length; g++)
+        {
+            var choices = new Choice[options.Choices];
+            for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), logProbs, tokenizer);
+            // The whole reservation is the first one's: what all have used is settled against it.
+            generations[g] = new TextGeneration(streams[g], prompts[g].Length, choices, caller, g == 0 ? reserved : 0);
+        }
+        return generations;
     }
+
+    /// <summary>The engine's refusals as the client is told them; null for what is none.</summary>
+    private static ApiException? Translate(Exception refusal, bool chat) => refusal switch
+    {
+        InvalidParameterException e => ApiException.InvalidValue(e.Parameter, $"Invalid '{e.Parameter}': {e.Message}."),
+        PromptTooLongException e => ApiException.ContextLength(e.MaxModelLength, e.PromptTokens, e.MaxTokens ?? 0, chat),
+        EngineOverloadedException e => ApiException.Overloaded(e.RetryAfter),
+        EngineUnavailableException e => ApiException.NotReady(e.Faulted ? "The engine has failed." : "The server is shutting down.", TimeSpan.FromSeconds(5)),
+        _ => null,
+    };
 
     /// <summary>A default never makes a prompt too long.</summary>
     private static int? Default(GenerationOptions options, int room)
@@ -111,7 +135,11 @@ internal sealed class TextGeneration : IAsyncDisposable
         return _deltas;
     }
 
-    public ValueTask DisposeAsync() => _stream.DisposeAsync();
+    public ValueTask DisposeAsync()
+    {
+        if (Interlocked.Exchange(ref _disposed, 1) == 0) _caller.Settle(_reserved, PromptTokens, CompletionTokens);
+        return _stream.DisposeAsync();
+    }
 
     private void Take(in TokenEvent e)
     {

@@ -1,40 +1,41 @@
-using System.Security.Cryptography;
-using System.Text;
+using QwenServe.Access;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Settings;
+using Serilog.Context;
 
 namespace QwenServe.Hosting;
 
 /// <summary>
-/// Asks for a key on everything that uses the model; probes and metrics stay open. Keys are held as SHA-256 and all are compared in
-/// constant time, so that neither memory nor timing tells them.
+/// Asks for a key, and says whose it is to those that come after, in a feature of type <see cref="ApiTenant"/>. Open are the probes, the playground's
+/// page, which shows nothing by itself, and <c>/metrics</c> unless a setting guards it.
 /// </summary>
-internal sealed class ApiKeys(RequestDelegate next, ServerSettings settings)
+internal sealed class ApiKeys(RequestDelegate next, ApiKeyRing ring, AccessSettings settings)
 {
-    private readonly byte[][] _hashes = [.. settings.ApiKeys.Select(k => SHA256.HashData(Encoding.UTF8.GetBytes(k)))];
-
-    public Task InvokeAsync(HttpContext context)
+    public async Task InvokeAsync(HttpContext context)
     {
-        if (_hashes.Length > 0 && IsGuarded(context.Request.Path)) Check(Authorization(context.Request.Headers));
-        return next(context);
+        if (!ring.IsAsked || IsOpen(context.Request.Path))
+        {
+            await next(context).ConfigureAwait(false);
+            return;
+        }
+        var tenant = ring.Find(Key(context.Request.Headers))
+            ?? throw new ApiException(401, "Incorrect API key provided.", null, "invalid_api_key") { Reason = "invalid_key" };
+        context.Features.Set(tenant);
+        using (LogContext.PushProperty("Tenant", tenant.Name))
+            await next(context).ConfigureAwait(false);
     }
 
-    private static bool IsGuarded(PathString path)
-        => path.StartsWithSegments("/v1") || path.StartsWithSegments("/tokenize") || path.StartsWithSegments("/detokenize");
+    private bool IsOpen(PathString path)
+        => path.Value is "/" or "/livez" or "/readyz" or "/health" or "/ping" || path.StartsWithSegments("/playground")
+        || path.Value is "/metrics" && !settings.GuardMetrics;
 
-    /// <summary>Anthropic's clients send the key in a header of its own.</summary>
-    private static string Authorization(IHeaderDictionary headers)
-        => headers.Authorization.Count == 0 && headers["x-api-key"] is [{ } key] ? "Bearer " + key : headers.Authorization.ToString();
-
-    private void Check(string authorization)
+    /// <summary>OpenAI's clients send the key as a bearer's, Anthropic's in a header of its own.</summary>
+    private static string Key(IHeaderDictionary headers)
     {
         const string scheme = "Bearer ";
-        if (!authorization.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) || authorization.AsSpan(scheme.Length).Trim().IsEmpty)
-            throw new ApiException(401, "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).");
-        Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
-        SHA256.HashData(Encoding.UTF8.GetBytes(authorization[scheme.Length..].Trim()), hash);
-        bool known = false;
-        foreach (byte[] key in _hashes) known |= CryptographicOperations.FixedTimeEquals(key, hash);
-        if (!known) throw new ApiException(401, "Incorrect API key provided.", null, "invalid_api_key");
+        string authorization = headers.Authorization.ToString();
+        if (authorization.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) && authorization.AsSpan(scheme.Length).Trim() is { IsEmpty: false } bearer) return bearer.ToString();
+        if (headers.Authorization.Count == 0 && headers["x-api-key"] is [{ Length: > 0 } key]) return key.Trim();
+        throw new ApiException(401, "You didn't provide an API key. You need to provide your API key in an Authorization header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY).") { Reason = "no_key" };
     }
 }

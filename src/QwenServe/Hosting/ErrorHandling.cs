@@ -1,11 +1,12 @@
 using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Http.Features;
+using QwenServe.Access;
 using QwenServe.OpenAI.Wire;
 
 namespace QwenServe.Hosting;
 
 /// <summary>Puts every failure of a request into OpenAI's envelope: our own refusals, Kestrel's, empty 404s and 405s, and bugs.</summary>
-internal sealed class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling> log)
+internal sealed class ErrorHandling(RequestDelegate next, TenantMetrics tenants, ILogger<ErrorHandling> log)
 {
     public async Task InvokeAsync(HttpContext context)
     {
@@ -50,6 +51,8 @@ internal sealed class ErrorHandling(RequestDelegate next, ILogger<ErrorHandling>
             error = ApiException.Internal();
         }
 
+        // Probes are told that the server is not ready, and are not turned away.
+        if (error.Reason is { } reason && HttpMethods.IsPost(context.Request.Method)) tenants.Rejected(context.Features.Get<ApiTenant>()?.Name ?? "", reason);
         if (context.Response.HasStarted)
         {
             context.Abort();

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Diagnostics.Metrics;
 using Microsoft.AspNetCore.Routing;
+using QwenServe.Access;
+using Serilog.Context;
 
 namespace QwenServe.Hosting;
 
@@ -66,6 +68,7 @@ internal sealed class HttpMetricsMiddleware(RequestDelegate next, HttpMetrics me
         {
             var elapsed = Stopwatch.GetElapsedTime(started);
             metrics.Record(context, elapsed);
+            using var tenant = context.Features.Get<ApiTenant>() is { } known ? LogContext.PushProperty("Tenant", known.Name) : null;
             if (log.IsEnabled(LogLevel.Information))
                 log.LogInformation("{Method} {Path} {Status} in {Milliseconds:F1} ms", context.Request.Method, context.Request.Path.Value, context.Response.StatusCode, elapsed.TotalMilliseconds);
         }

@@ -28,7 +28,7 @@ internal static class Logging
             .Enrich.FromLogContext();
         configuration = settings.Json
             ? configuration.WriteTo.Console(new JsonFormatter(renderMessage: true, formatProvider: CultureInfo.InvariantCulture))
-            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj} {RequestId}{NewLine}{Exception}", formatProvider: CultureInfo.InvariantCulture);
+            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj} {RequestId} {Tenant}{NewLine}{Exception}", formatProvider: CultureInfo.InvariantCulture);
         return configuration.CreateLogger();
     }
 }

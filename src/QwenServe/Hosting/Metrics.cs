@@ -1,6 +1,7 @@
 using System.Diagnostics.Metrics;
 using OpenTelemetry;
 using OpenTelemetry.Metrics;
+using QwenServe.Access;
 
 namespace QwenServe.Hosting;
 
@@ -10,9 +11,10 @@ internal sealed class Metrics : IDisposable
     private readonly Lock _gate = new();
     private readonly List<(MeterProvider Provider, PrometheusText Exporter)> _gatherers = [];
 
-    public Metrics(HttpMetrics http)
+    public Metrics(HttpMetrics http, TenantMetrics tenants)
     {
         Gather([], http.Meter, "System.Runtime");
+        Gather([], tenants.Meter);
     }
 
     /// <summary>Adds an engine's meter, once there is one.</summary>

@@ -44,7 +44,8 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
     /// <exception cref="ApiException">404, 400 where several are served and none is named, or 503 as of <see cref="Models"/>.</exception>
     public ServedModel Find(string? name)
     {
-        var models = Models;
+        // Whoever was admitted before the draining began is served.
+        var models = lifecycle.Phase == LifecyclePhase.Draining ? _models : Models;
         if (name is null) return models.Count == 1 ? models[0] : throw ApiException.Missing("model");
         return _byName.GetValueOrDefault(name) ?? throw ApiException.ModelNotFound(name);
     }

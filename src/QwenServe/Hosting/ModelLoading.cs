@@ -106,6 +106,8 @@ internal static class ModelLoading
             KvCacheType = engine.KvCacheDtype switch { "fp32" => DType.F32, "bf16" => DType.BF16, "fp16" => DType.F16, _ => null },
             EnablePrefixCaching = engine.PrefixCaching,
             MaxQueuedRequests = engine.MaxNumWaiting,
+            MaxQueuedTokens = engine.MaxWaitingTokens,
+            SchedulingPolicy = engine.SchedulingPolicy == "priority" ? SchedulingPolicy.Priority : SchedulingPolicy.Fcfs,
             Log = log,
         };
     }

@@ -20,7 +20,7 @@ internal static class ChatCompletionsEndpoint
         var prompt = ChatPrompt.Render(model, request.Conversation);
         string id = "chatcmpl-" + Guid.NewGuid().ToString("N");
         // Queued here, so that a refusal is a status and not a broken stream.
-        await using var generation = await prompt.ContinueAsync(model, id, request.Options, request.Output, work.Cancelled).ConfigureAwait(false);
+        await using var generation = await prompt.ContinueAsync(model, id, request.Options, request.Output, work.Caller).ConfigureAwait(false);
         var writer = new ChatAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Choices, request.Options.Sampling.LogProbs is not null);
         string? prefix = request.Echo ? request.Conversation.Messages[^1].Content : null;
         if (request.Stream.Stream) await StreamAsync(context, work, generation, writer, request, prefix).ConfigureAwait(false);

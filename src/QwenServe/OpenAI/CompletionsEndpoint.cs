@@ -22,12 +22,10 @@ internal static class CompletionsEndpoint
         CompletionRequest.RequireFewPrompts(request.Prompts.Count, model.Engine.MaxQueuedRequests);
         var masks = await GrammarMask.FactoryAsync(model, request.Options, ReasoningMode.Off, work.Cancelled).ConfigureAwait(false);
         string id = "cmpl-" + Guid.NewGuid().ToString("N");
-        var generations = new List<TextGeneration>(request.Prompts.Count);
+        // All are queued, or none, before the first byte goes out, so that a refusal is a status.
+        var generations = TextGeneration.StartAll(model.Engine, model.Tokenizer, id, request.Prompts, request.Options, new OutputOptions(), masks, chat: false, work.Caller);
         try
         {
-            // All are queued before the first byte goes out, so that a refusal is a status.
-            foreach (int[] prompt in request.Prompts)
-                generations.Add(TextGeneration.Start(model.Engine, model.Tokenizer, id, prompt, request.Options, new OutputOptions(), masks, chat: false, work.Cancelled));
             var writer = new CompletionAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Sampling.LogProbs is not null);
             if (request.Stream.Stream) await StreamAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);
             else await AnswerWholeAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);
@@ -38,10 +36,10 @@ internal static class CompletionsEndpoint
         }
     }
 
-    private static async Task AnswerWholeAsync(HttpContext context, RequestScope work, List<TextGeneration> generations, CompletionAnswerWriter writer, CompletionRequest request, Tokenizer tokenizer)
+    private static async Task AnswerWholeAsync(HttpContext context, RequestScope work, TextGeneration[] generations, CompletionAnswerWriter writer, CompletionRequest request, Tokenizer tokenizer)
     {
         int n = request.Options.Choices;
-        var choices = new CompletionChoice[generations.Count * n];
+        var choices = new CompletionChoice[generations.Length * n];
         for (int i = 0; i < choices.Length; i++) choices[i] = new CompletionChoice();
         await work.WaitAsync(() => Task.WhenAll(generations.Select(async (generation, g) =>
         {
@@ -59,7 +57,7 @@ internal static class CompletionsEndpoint
         await JsonAnswer.SendAsync(context, json => writer.WriteAnswer(json, choices, Usage.Of(generations))).ConfigureAwait(false);
     }
 
-    private static Task StreamAsync(HttpContext context, RequestScope work, List<TextGeneration> generations, CompletionAnswerWriter writer, CompletionRequest request, Tokenizer tokenizer)
+    private static Task StreamAsync(HttpContext context, RequestScope work, TextGeneration[] generations, CompletionAnswerWriter writer, CompletionRequest request, Tokenizer tokenizer)
         => work.StreamAsync(context, async events =>
         {
             int n = request.Options.Choices;

@@ -1,5 +1,7 @@
+using QwenServe.Access;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
+using QwenServe.Settings;
 
 namespace QwenServe.OpenAI;
 
@@ -14,7 +16,7 @@ internal sealed class RequestScope : IDisposable
     private readonly Lifecycle.Admission _admission;
     private readonly CancellationTokenSource _cancel;
 
-    /// <exception cref="ApiException">503: not ready, or no longer.</exception>
+    /// <exception cref="ApiException">503: not ready, or no longer. 429: the caller is at a limit.</exception>
     public RequestScope(HttpContext context)
     {
         _context = context;
@@ -22,7 +24,20 @@ internal sealed class RequestScope : IDisposable
         _lifecycle = context.RequestServices.GetRequiredService<Lifecycle>();
         _admission = _lifecycle.Enter();
         _cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, _lifecycle.Expired);
+        try
+        {
+            Caller = new Caller(context, context.RequestServices.GetRequiredService<LimitSettings>().RequestTimeout, _cancel.Token);
+        }
+        catch
+        {
+            _cancel.Dispose();
+            _admission.Dispose();
+            throw;
+        }
     }
+
+    /// <summary>Who asks.</summary>
+    public Caller Caller { get; }
 
     public ModelHost Host { get; }
 
@@ -80,6 +95,7 @@ internal sealed class RequestScope : IDisposable
 
     public void Dispose()
     {
+        Caller.Dispose();
         _cancel.Dispose();
         _admission.Dispose();
     }

@@ -35,6 +35,12 @@ public sealed record EngineSettings
     /// <summary>Requests that may wait before more are refused.</summary>
     public int MaxNumWaiting { get; init; } = 1024;
 
+    /// <summary>Prompt tokens that may wait before more are refused.</summary>
+    public long MaxWaitingTokens { get; init; } = 4L << 20;
+
+    /// <summary>fcfs or priority.</summary>
+    public string SchedulingPolicy { get; init; } = "fcfs";
+
     public int BlockSize { get; init; } = 16;
 
     public bool PrefixCaching { get; init; } = true;
@@ -62,6 +68,8 @@ public sealed record EngineSettings
             MaxNumSeqs = Optional(reader, "Engine:MaxNumSeqs", 65_536),
             MaxNumBatchedTokens = Optional(reader, "Engine:MaxNumBatchedTokens", 1 << 20),
             MaxNumWaiting = reader.Integer("Engine:MaxNumWaiting", 1024, 1, 1 << 20),
+            MaxWaitingTokens = reader.Tokens("Engine:MaxWaitingTokens") ?? 4L << 20,
+            SchedulingPolicy = reader.Choice("Engine:SchedulingPolicy", "fcfs", "fcfs", "priority"),
             BlockSize = blockSize,
             PrefixCaching = reader.Switch("Engine:PrefixCaching", true),
         };

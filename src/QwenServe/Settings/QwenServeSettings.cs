@@ -21,6 +21,8 @@ public sealed record QwenServeSettings
     public IReadOnlyList<QwenServeSettings> EachModel
         => [this with { MoreModels = [] }, .. MoreModels.Select(m => this with { Model = m.Model, Engine = m.Engine, MoreModels = [] })];
 
+    public AccessSettings Access { get; init; } = new();
+
     public LimitSettings Limits { get; init; } = new();
 
     public LogSettings Log { get; init; } = new();
@@ -63,6 +65,7 @@ public sealed record QwenServeSettings
             Server = ServerSettings.Read(reader),
             Engine = all[0].Engine,
             MoreModels = [.. all.Skip(1)],
+            Access = AccessSettings.Read(reader),
             Limits = LimitSettings.Read(reader),
             Log = LogSettings.Read(reader),
         };

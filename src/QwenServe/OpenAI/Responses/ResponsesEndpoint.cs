@@ -32,7 +32,7 @@ internal static class ResponsesEndpoint
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         var response = new Response(model.Name, request.Parameters);
         // Queued here, so that a refusal is a status and not a broken stream.
-        await using var generation = await NamedAsync(() => request.Render(model).ContinueAsync(model, response.Id, request.Options, request.Output, work.Cancelled)).ConfigureAwait(false);
+        await using var generation = await NamedAsync(() => request.Render(model).ContinueAsync(model, response.Id, request.Options, request.Output, work.Caller)).ConfigureAwait(false);
         if (request.Stream) await StreamAsync(context, work, generation, model, request, response, store).ConfigureAwait(false);
         else await AnswerWholeAsync(context, work, generation, model, request, response, store).ConfigureAwait(false);
     }

@@ -18,6 +18,8 @@ public sealed class ApiException : Exception
 
     public const string ServerError = "server_error";
 
+    public const string RateLimit = "rate_limit_error";
+
     public int Status { get; }
 
     public string Type { get; }
@@ -32,6 +34,9 @@ public sealed class ApiException : Exception
 
     /// <summary>Whether it is the server that is full, as against a limit of the caller's own.</summary>
     public bool Overload { get; private init; }
+
+    /// <summary>A word for the metrics when the request was turned away, whatever was in it; null for the request's own faults.</summary>
+    public string? Reason { get; init; }
 
     /// <summary>When to come back; null writes no <c>retry-after</c>.</summary>
     public TimeSpan? RetryAfter { get; init; }
@@ -66,14 +71,14 @@ public sealed class ApiException : Exception
             chat ? "messages" : "prompt", "context_length_exceeded");
 
     public static ApiException Overloaded(TimeSpan retryAfter)
-        => new(429, "The server has as many requests as it can hold. Please try again later.", null, "rate_limit_exceeded", "rate_limit_error") { RetryAfter = retryAfter, Overload = true };
+        => new(429, "The server has as many requests as it can hold. Please try again later.", null, "rate_limit_exceeded", RateLimit) { RetryAfter = retryAfter, Overload = true, Reason = "queue_full" };
 
     /// <summary>The request's own deadline. SDKs repeat what is 5xx unless told not to, and this would take as long again.</summary>
     public static ApiException Timeout(string message)
         => new(504, $"The request timed out: {message}.", null, "request_timeout", ServerError) { ShouldRetry = false };
 
     public static ApiException NotReady(string message, TimeSpan retryAfter)
-        => new(503, message, null, "not_ready", ServerError) { RetryAfter = retryAfter };
+        => new(503, message, null, "not_ready", ServerError) { RetryAfter = retryAfter, Reason = "not_ready" };
 
     public static ApiException Internal(string message = "The server had an error while processing your request.")
         => new(500, message, null, null, ServerError);

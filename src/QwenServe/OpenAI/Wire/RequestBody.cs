@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using System.Text.Unicode;
+using QwenServe.Settings;
 
 namespace QwenServe.OpenAI.Wire;
 
@@ -46,7 +47,9 @@ internal sealed class RequestBody : IDisposable
                 if (read == 0) break;
                 length += read;
             }
-            return new RequestBody(Parse(buffer, length), buffer);
+            var document = Parse(buffer, length);
+            RequestLimits.Check(document.RootElement, context.RequestServices.GetRequiredService<LimitSettings>());
+            return new RequestBody(document, buffer);
         }
         catch
         {

@@ -30,6 +30,8 @@ internal static class SamplingFields
             IncludeStop = fields.Boolean("include_stop_str_in_output") ?? false,
             SkipSpecialTokens = fields.Boolean("skip_special_tokens") ?? true,
             CacheSalt = fields.Text("cache_salt"),
+            Priority = (int?)fields.Integer("priority", int.MinValue, int.MaxValue) ?? 0,
+            Timeout = fields.Number("timeout", 1e-3, 1e9) is { } seconds ? TimeSpan.FromSeconds(seconds) : null,
             PromptLogProbs = promptLogProbs,
             Sampling = Sampling(fields, logProbs, defaults, maxTemperature: 2),
         };
@@ -72,9 +74,6 @@ internal static class SamplingFields
         if (fields.Find(name) is not { } stop) return [];
         if (stop.ValueKind == JsonValueKind.String) return [stop.GetString()!];
         if (stop.ValueKind != JsonValueKind.Array) throw ApiException.WrongType(name, "a string or an array of strings", RequestFields.Describe(stop));
-        // OpenAI takes four; more do no harm.
-        if (stop.GetArrayLength() > 64)
-            throw new ApiException(400, $"Invalid '{name}': array too long. Expected an array with maximum length 64, but got an array with length {stop.GetArrayLength()} instead.", name, "array_above_max_length");
         var strings = new List<string>();
         foreach (var element in stop.EnumerateArray())
         {
@@ -104,7 +103,7 @@ internal static class SamplingFields
             if (fields.Find(name) is { } value && !(value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0))
                 throw ApiException.Unsupported(name, $"Unsupported parameter: '{name}' is not served by this server.");
         if (fields.Boolean("use_beam_search") == true) throw ApiException.Unsupported("use_beam_search", "Unsupported parameter: 'use_beam_search' is not served by this server.");
-        fields.Ignore("user", "safety_identifier", "metadata", "store", "service_tier", "priority", "request_id", "length_penalty", "spaces_between_special_tokens",
+        fields.Ignore("user", "safety_identifier", "metadata", "store", "service_tier", "request_id", "length_penalty", "spaces_between_special_tokens",
             "add_special_tokens", "detokenize", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options");
     }
 }
