@@ -58,6 +58,8 @@ internal sealed class CallScanner
     private bool _argumentsSeen;
     private bool _argumentsDone;
     private bool _unknownKey;
+    private Function _function;     // {"type": "function", "function": {…}}: the inner object is read as part of the header
+    private int _outerExtra;
 
     /// <param name="raw">Characters received and not committed, shared with the caller.</param>
     /// <param name="writer">Receives the deltas.</param>
@@ -96,6 +98,8 @@ internal sealed class CallScanner
 
     private enum Section { Header, Arguments, Ignored }
 
+    private enum Function { None, Open, Closed }
+
     private struct Frame
     {
         internal bool IsArray;
@@ -114,6 +118,9 @@ internal sealed class CallScanner
 
     private ref Frame Top => ref _frames[_depth - 1];
 
+    /// <summary>Closing brackets that the call still needs.</summary>
+    private int OpenBrackets => _function == Function.Open ? _depth + 1 : _depth;
+
     private bool KeyOrName => _role is Role.HeaderKey or Role.ArgumentKey or Role.Name;
 
     /// <summary>Begins a call whose <c>{</c> the caller has taken.</summary>
@@ -130,6 +137,7 @@ internal sealed class CallScanner
         _state = State.Item;
         _section = Section.Header;
         _comma = _argumentsSeen = _argumentsDone = _unknownKey = Begun = Ended = false;
+        _function = Function.None;
         _high = null;
         _name = null;
         _depth = 1;
@@ -326,6 +334,11 @@ internal sealed class CallScanner
             case '}':
                 Take(c);
                 while (Top.IsArray) Pop();
+                if (_depth == 1 && _function == Function.Open)
+                {
+                    CloseFunction();
+                    return Committed();
+                }
                 if (_depth == 1) return CloseHeader();
                 Pop();
                 return Committed();
@@ -410,7 +423,7 @@ internal sealed class CallScanner
         {
             if (!KeyEquals("name") && !KeyEquals("arguments") && !KeyEquals("parameters"))
             {
-                var known = KeyEquals("id") || KeyEquals("type");
+                var known = KeyEquals("id") || KeyEquals("type") || IsFunctionKey();
                 if (!known && _declared is not null) return Result.Failed;
                 _unknownKey |= !known;
                 _trace?.Ignored.Append(_key);
@@ -437,6 +450,17 @@ internal sealed class CallScanner
         }
         var isName = _depth == 1 && _name is null && KeyEquals("name");
         var isArguments = _depth == 1 && IsArgumentsKey();
+        if (_depth == 1 && IsFunctionKey())
+        {
+            if (c == '{')
+            {
+                Take(c);
+                OpenFunction();
+                return Committed();
+            }
+            if (_declared is not null) return Result.Failed;
+            _unknownKey = true;
+        }
         switch (c)
         {
             case '{' or '[':
@@ -708,7 +732,7 @@ internal sealed class CallScanner
         _tail.Append(c);
         Take(c);
         if (match == false) return Result.More;
-        if (KeyOrName || _tailNewline || _tailClosers >= _depth) return InterruptString();
+        if (KeyOrName || _tailNewline || _tailClosers >= OpenBrackets) return InterruptString();
         if (_canClose)
         {
             _matched = 0;
@@ -753,9 +777,9 @@ internal sealed class CallScanner
     private void CutStructureFromTail()
     {
         var end = _tail.Length;
-        if (_tailClosers >= _depth)
+        if (_tailClosers >= OpenBrackets)
         {
-            for (var left = _depth; left > 0;)
+            for (var left = OpenBrackets; left > 0;)
                 if (_tail[--end] is '}' or ']')
                     left--;
         }
@@ -820,6 +844,26 @@ internal sealed class CallScanner
         _frames[_depth++] = default;
         _state = State.Item;
         Emit('{');
+    }
+
+    private void OpenFunction()
+    {
+        _function = Function.Open;
+        _outerExtra = Top.Extra;
+        _gap.Clear();
+        _comma = false;
+        Top.HasItems = false;
+        _state = State.Item;
+    }
+
+    private void CloseFunction()
+    {
+        _function = Function.Closed;
+        _gap.Clear();
+        _comma = false;
+        _swallow = Top.Extra - _outerExtra;
+        Top.HasItems = true;
+        _state = _swallow > 0 ? State.Swallow : State.Item;
     }
 
     private bool ArrayIsOpen()
@@ -978,6 +1022,9 @@ internal sealed class CallScanner
     }
 
     private bool KeyEquals(string key) => _key.Equals(key);
+
+    /// <summary>Whether the key may hold the call: nothing of it has been seen yet.</summary>
+    private bool IsFunctionKey() => _function == Function.None && _name is null && !_argumentsSeen && KeyEquals("function");
 
     private bool IsArgumentsKey() => !_argumentsSeen && (KeyEquals("arguments") || KeyEquals("parameters"));
 

@@ -12,6 +12,9 @@ public sealed record OutputOptions
     /// <summary>Where the model's reasoning begins.</summary>
     public ReasoningMode Reasoning { get; init; }
 
+    /// <summary>Whether the reasoning is given out; if not, it is read and dropped.</summary>
+    public bool IncludeReasoning { get; init; } = true;
+
     /// <summary>Whether tool calls are looked for; if not, their markup is text.</summary>
     public bool Tools { get; init; }
 
@@ -49,6 +52,7 @@ public sealed class OutputPipeline
     private readonly StopStrings? _stops;
     private readonly ReasoningParser? _reasoning;
     private readonly ToolCallParser? _tools;
+    private readonly bool _includeReasoning;
     private readonly List<OutputDelta> _split = [];
     private long _received;
 
@@ -57,6 +61,7 @@ public sealed class OutputPipeline
         ArgumentNullException.ThrowIfNull(options);
         if (options.StopStrings.Any(s => s.Length > 0)) _stops = new StopStrings(options.StopStrings, options.IncludeStopString);
         if (options.Reasoning != ReasoningMode.Off) _reasoning = new ReasoningParser(options.Reasoning);
+        _includeReasoning = options.IncludeReasoning;
         if (options.Tools) _tools = new ToolCallParser(options.ToolNames);
     }
 
@@ -118,7 +123,7 @@ public sealed class OutputPipeline
         foreach (var delta in _split)
         {
             if (delta.Kind == OutputDeltaKind.Content) Content(delta.Text, output);
-            else output.Add(delta);
+            else if (_includeReasoning) output.Add(delta);
         }
     }
 

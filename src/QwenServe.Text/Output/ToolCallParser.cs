@@ -21,6 +21,7 @@ namespace QwenServe.Text.Output;
 // A block without any call, <tool_call></tool_call> included, is content as a whole. Blocks beside it are not touched.
 //
 // What a call is. The name waits until it is known and the arguments have begun, in whatever order they come:
+//  - {"type": "function", "function": {…}} is the call that the inner object is.
 //  - `parameters` stands for `arguments`. Missing or null arguments are {}. The first of doubled header keys counts; other keys are consumed,
 //    but where there are no arguments a key other than id and type may be what should have been them: the block is content.
 //  - Arguments given as a JSON string wait for its end and are unwrapped if they hold an object; else the block is content.

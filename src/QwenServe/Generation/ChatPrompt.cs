@@ -19,13 +19,21 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
         try
         {
             var prompt = model.Template.Render(conversation);
-            var reasoning = prompt.Text.AsSpan().TrimEnd().EndsWith("<think>", StringComparison.Ordinal) ? ReasoningMode.Assumed : ReasoningMode.Off;
+            var reasoning = EndsInReasoning(prompt.Text, conversation) ? ReasoningMode.Assumed : ReasoningMode.Off;
             return new ChatPrompt(model.ControlTokensInContent ? model.Tokenizer.Encode(prompt.Text) : model.Tokenizer.Encode(prompt), reasoning);
         }
         catch (ChatTemplateException e)
         {
             throw new ApiException(400, "The chat template refuses the conversation: " + e.Message, "messages", "invalid_value");
         }
+    }
+
+    /// <summary>The template opens the reasoning, or the final message, which is continued, has not closed its own.</summary>
+    private static bool EndsInReasoning(string prompt, Conversation conversation)
+    {
+        if (!conversation.ContinueFinalMessage) return prompt.AsSpan().TrimEnd().EndsWith("<think>", StringComparison.Ordinal);
+        var message = (conversation.Messages[^1].Content ?? "").AsSpan().TrimStart();
+        return message.StartsWith("<think>", StringComparison.Ordinal) && !message.Contains("</think>", StringComparison.Ordinal);
     }
 
     /// <summary>Queues the conversation's continuation.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using QwenServe.Engine;
 using QwenServe.Engine.Model;
+using QwenServe.Generation;
 using QwenServe.Text.Chat;
 using QwenServe.Text.Grammar;
 using QwenServe.Text.Tokenization;
@@ -12,7 +13,13 @@ internal sealed class ServedModel : IAsyncDisposable
 {
     private readonly Lazy<Task<GrammarVocabulary>> _grammarVocabulary;
 
-    public ServedModel() => _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Engine.VocabularySize))));
+    private readonly Lazy<ReasoningMask> _reasoningMask;
+
+    public ServedModel()
+    {
+        _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Engine.VocabularySize))));
+        _reasoningMask = new(() => new ReasoningMask(Tokenizer!));
+    }
 
     /// <summary>What clients may call it; the first is written in answers.</summary>
     public required IReadOnlyList<string> Names { get; init; }
@@ -32,6 +39,9 @@ internal sealed class ServedModel : IAsyncDisposable
 
     /// <summary>The tokens as grammars see them: begun at the end of loading, so that neither readiness nor a request pays for it.</summary>
     public Task<GrammarVocabulary> GrammarVocabulary => _grammarVocabulary.Value;
+
+    /// <summary>The tokens of reasoning before an answer that a grammar holds.</summary>
+    public ReasoningMask ReasoningMask => _reasoningMask.Value;
 
     /// <summary>The grammars used last.</summary>
     public GrammarCache Grammars { get; } = new(64);

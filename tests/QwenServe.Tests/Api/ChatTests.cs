@@ -107,6 +107,9 @@ public class ChatTests
         await using var server = await TestServer.StartAsync(ScriptedModel.Saying(Call["Let me look.\n".Length..]));
         var message = (await PostAsync(server, Body($"\"tools\":[{Tool}]"))).GetProperty("choices")[0].GetProperty("message");
         Assert.Equal(JsonValueKind.Null, message.GetProperty("content").ValueKind);
+        var deltas = Parse(await server.StreamAsync(Path, Body($"\"stream\":true,\"tools\":[{Tool}]"))).Select(c => c.GetProperty("choices")[0].GetProperty("delta")).ToList();
+        Assert.Equal("""{"role":"assistant","content":null}""", deltas[0].GetRawText());
+        Assert.All(deltas.Skip(1), d => Assert.False(d.TryGetProperty("content", out _) || d.TryGetProperty("role", out _)));
     }
 
     [Fact]

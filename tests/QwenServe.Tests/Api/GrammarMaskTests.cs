@@ -12,19 +12,36 @@ public class GrammarMaskTests
     public void A_grammar_holds_from_the_end_of_the_reasoning_on()
     {
         var grammar = Grammar.FromChoice(["yes", "no"]);
-        int thought = ScriptedModel.Tokenizer.Encode("Hm")[0];
-        const int reasoningEnd = 40;
-        uint[] reasoning = new uint[2];
-        reasoning[1] = 1u << (reasoningEnd - 32);
-        var mask = new GrammarMask(Vocabulary.CreateMatcher(grammar), [End], 0, (reasoning, reasoningEnd));
-        uint[] first = Fill(mask);
-        Assert.Equal(reasoning, first[..2]);
-        Assert.All(first[2..], word => Assert.Equal(0u, word));
-        Assert.True(mask.Accept(thought));
-        Assert.Equal(first, Fill(mask));
-        Assert.True(mask.Accept(reasoningEnd));
-        Assert.Equal(Fill(new GrammarMask(Vocabulary.CreateMatcher(grammar), [End], 0, null)), Fill(mask));
-        Assert.False(mask.Accept(thought));
+        // This vocabulary has no token of its own for the end, so it is spelled.
+        int[] thought = ScriptedModel.Tokenizer.Encode("Hm < a </thin </ "), end = ScriptedModel.Tokenizer.Encode("</think>"), breaks = ScriptedModel.Tokenizer.Encode("\n\n");
+        Assert.True(end.Length > 1);
+        var mask = new GrammarMask(Vocabulary.CreateMatcher(grammar), [End], 0, new ReasoningMask(ScriptedModel.Tokenizer));
+        foreach (int token in thought.Concat(end))
+        {
+            Assert.True(Admits(mask, token));
+            Assert.False(Admits(mask, End));
+            Assert.True(mask.Accept(token));
+        }
+        // Newlines are the template's, once, and nothing of the grammar's.
+        uint[] free = Fill(new GrammarMask(Vocabulary.CreateMatcher(grammar), [End], 0, null));
+        uint[] behind = Fill(mask);
+        Assert.NotEqual(free, behind);
+        foreach (int id in new ReasoningMask(ScriptedModel.Tokenizer).Breaks) behind[id >> 5] &= ~(1u << id);
+        Assert.Equal(free, behind);
+        Assert.True(mask.Accept(Assert.Single(breaks)));
+        Assert.Equal(free, Fill(mask));
+        Assert.False(mask.Accept(thought[0]));
+    }
+
+    [Fact]
+    public void A_token_does_not_end_the_reasoning_and_begin_the_answer()
+    {
+        var tokenizer = ScriptedModel.Tokenizer;
+        var mask = new GrammarMask(Vocabulary.CreateMatcher(Grammar.FromChoice(["yes"])), [End], 0, new ReasoningMask(tokenizer));
+        foreach (int token in tokenizer.Encode("</think")) mask.Accept(token);
+        int[] ends = [.. Enumerable.Range(0, tokenizer.VocabularySize).Where(id => tokenizer.TokenText(id).StartsWith('>'))];
+        Assert.Contains(ends, id => tokenizer.TokenText(id).TrimEnd('\n').Length > 1);
+        Assert.All(ends, id => Assert.Equal(tokenizer.TokenText(id).TrimEnd('\n').Length == 1, Admits(mask, id)));
     }
 
     [Fact]

@@ -30,6 +30,8 @@ internal sealed class ScriptedModel
 
     public IReadOnlyList<string> Names { get; set; } = ["org/name", "short"];
 
+    public ChatTemplate Template { get; set; } = ChatTemplate.Load(ModelLoading.EmbeddedDirectory);
+
     public InferenceEngine? Engine { get; private set; }
 
     /// <summary>Answers each prompt with the same text.</summary>
@@ -62,7 +64,7 @@ internal sealed class ScriptedModel
             Root = "script",
             Engine = Engine,
             Tokenizer = Tokenizer,
-            Template = ChatTemplate.Load(ModelLoading.EmbeddedDirectory),
+            Template = Template,
         };
     }
 

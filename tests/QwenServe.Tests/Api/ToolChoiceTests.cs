@@ -93,6 +93,56 @@ public class ToolChoiceTests(EmbeddedServer embedded) : IClassFixture<EmbeddedSe
         Assert.Equal(kept, arguments.Contains("77", StringComparison.Ordinal));
     }
 
+    [Theory]
+    [InlineData("```json\n{CALL}\n```")]
+    [InlineData("{CALL}")]
+    [InlineData("<tools>\n{CALL}\n</tools>")]
+    [InlineData("<tool_call>\n{NESTED}\n</tool_call>")]
+    [InlineData("```\n{NESTED}\n```")]
+    public async Task Calls_in_other_forms_are_calls_at_every_length_but_not_where_the_form_is_enforced(string form)
+    {
+        const string call = "{\"name\": \"set_place\", \"arguments\": {\"floor\": 7, \"side\": \"up\"}}";
+        string output = form.Replace("{CALL}", call, StringComparison.Ordinal).Replace("{NESTED}", "{\"type\": \"function\", \"function\": " + call + "}", StringComparison.Ordinal);
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying(output));
+        int length = ScriptedModel.Tokenizer.Encode(output).Length + 1;
+        for (int most = 1; most <= length; most++)
+        {
+            string whole = AssembledStream.OfWhole(await AnswerAsync(server, $"{Tools("false")},\"max_tokens\":{most}", "short"));
+            string body = StructuredOutputTests.Body($"{Tools("false")},\"max_tokens\":{most},\"stream\":true").Replace("qwenserve-demo", "short", StringComparison.Ordinal);
+            Assert.Equal(whole, AssembledStream.Of(ChatTests.Parse(await server.StreamAsync(Chat, body))));
+            if (most == length) Assert.Equal(AssembledStream.Text(null, null, [("set_place", "{\"floor\": 7, \"side\": \"up\"}")], "tool_calls"), whole);
+        }
+        // A strict tool is called in the enforced form or not at all.
+        var strict = await AnswerAsync(server, $"{Tools("true")},\"max_tokens\":200", "short");
+        Assert.All(Calls(strict), c => AssertCall(c, "set_place", "stop_all"));
+        var required = await AnswerAsync(server, $"{Tools("false")},\"tool_choice\":\"required\",\"max_tokens\":200", "short");
+        Assert.Contains(required.GetProperty("finish_reason").GetString(), new[] { "tool_calls", "length" });
+        if (required.GetProperty("finish_reason").GetString() == "tool_calls") Assert.All(Calls(required), c => AssertCall(c, "set_place", "stop_all"));
+    }
+
+    [Fact]
+    public async Task A_named_call_cut_inside_its_arguments_ends_as_length_streamed_or_not()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying(TwoCalls["Two.\n".Length..]));
+        const string choice = "\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"set_place\"}}";
+        bool inside = false;
+        for (int most = 1; most < 60; most++)
+        {
+            var whole = await AnswerAsync(server, $"{Tools("true")},{choice},\"max_tokens\":{most}", "short");
+            string body = StructuredOutputTests.Body($"{Tools("true")},{choice},\"max_tokens\":{most},\"stream\":true").Replace("qwenserve-demo", "short", StringComparison.Ordinal);
+            Assert.Equal(AssembledStream.OfWhole(whole), AssembledStream.Of(ChatTests.Parse(await server.StreamAsync(Chat, body))));
+            if (whole.GetProperty("finish_reason").GetString() == "tool_calls")
+            {
+                AssertCall(Assert.Single(Calls(whole)), "set_place");
+                Assert.True(inside);
+                return;
+            }
+            Assert.Equal("length", whole.GetProperty("finish_reason").GetString());
+            inside |= Calls(whole) is [var cut] && cut.GetProperty("function").GetProperty("arguments").GetString()!.StartsWith("{\"floor\"", StringComparison.Ordinal);
+        }
+        Assert.Fail("the call never ended");
+    }
+
     [Fact]
     public async Task Beside_tools_a_format_leaves_a_call_or_an_answer_that_meets_it()
     {

@@ -15,6 +15,31 @@ public class OutputPipelineTests
     }
 
     [Fact]
+    public void Reasoning_and_calls_are_the_same_however_the_output_is_cut()
+    {
+        for (var i = 0; i < 60; i++)
+        {
+            var random = new Random(i);
+            var writer = new RandomOutput(random);
+            var output = "\nFirst " + writer.Next() + "\n</thi </think" + (i % 4 == 0 ? "" : ">\n\n") + writer.Next();
+            if (i % 3 == 0) output = writer.Damage(output);
+            var options = new OutputOptions { Reasoning = ReasoningMode.Assumed, Tools = true, ToolNames = ParsedOutput.Tools };
+            var truncated = i % 2 == 0;
+            var (whole, summary) = Run(options, [output], truncated);
+            for (var cut = 1; cut < output.Length; cut++)
+            {
+                if (char.IsLowSurrogate(output[cut])) continue;
+                var (message, other) = Run(options, [output[..cut], output[cut..]], truncated);
+                Assert.Equal(ParsedOutput.Show(whole), ParsedOutput.Show(message));
+                Assert.Equal(summary, other);
+            }
+            var silent = Run(options with { IncludeReasoning = false }, ParsedOutput.RandomPieces(output, random), truncated).Message;
+            Assert.Null(silent.Reasoning);
+            Assert.Equal(whole.Content, silent.Content);
+        }
+    }
+
+    [Fact]
     public void Without_tools_their_markup_is_text()
     {
         var (message, summary) = Run(new(), [Call]);

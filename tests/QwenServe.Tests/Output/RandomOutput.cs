@@ -15,7 +15,7 @@ internal sealed class RandomOutput(Random random)
     private static readonly string[] Insertions =
     [
         "\"", "'", "\\", "\\u", "\\ud83d", "{", "}", "[", "]", ",", ":", "\n", " ", "\t", "\0", "<", "`", "<tool_call>", "</tool_call>", "\n</tool_call>", "<tools>",
-        "</tools>", "```json\n", "\n```", "null", "None", "0", "-", "+1", ".", "1e", "true", "x", "é", "🙂", "\"name\": \"f\"", "\"arguments\": {", "}}", "{{", "\\\"", "\"\"", "\u3000",
+        "</tools>", "```json\n", "\n```", "null", "None", "0", "-", "+1", ".", "1e", "true", "x", "é", "🙂", "\"name\": \"f\"", "\"arguments\": {", "\"function\": {", "}}", "{{", "\\\"", "\"\"", "\u3000",
     ];
 
     /// <summary>One well-formed answer: text and calls in their several forms.</summary>
@@ -100,7 +100,7 @@ internal sealed class RandomOutput(Random random)
     {
         var name = Names[random.Next(Names.Length)];
         var arguments = Object(3);
-        var form = random.Next(12);
+        var form = random.Next(14);
         var written = form switch
         {
             1 => "{}",
@@ -117,6 +117,8 @@ internal sealed class RandomOutput(Random random)
             case 4: return $$"""{"id": "{{Word()}}", "name": "{{name}}", "arguments": {{arguments}}, "more": [{{Word()}}]}""";
             case 5: return "{\n  \"name\": \"" + name + "\",\n  \"arguments\": " + written + "\n}";
             case 6: return "{{\"name\": \"" + name + "\", \"arguments\": {" + arguments + "}}}";
+            case 7: return $$"""{"type": "function", "function": {"name": "{{name}}", "arguments": {{arguments}} } }""";
+            case 8: return "{{\"function\": {{\"arguments\": {" + arguments + "}, \"name\": \"" + name + "\"}}, \"id\": 3}}";
             default: return $$"""{"name": "{{name}}", "arguments": {{arguments}}}""";
         }
     }

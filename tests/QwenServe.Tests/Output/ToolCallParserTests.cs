@@ -43,6 +43,14 @@ public class ToolCallParserTests
     [InlineData("""<tool_call>{"arguments": "{\"x\": 1}", "name": "f"}</tool_call>""", """f{"x": 1}""")]
     [InlineData("""<tool_call>{"name": "f", "arguments": ""}</tool_call>""", "f{}")]
     [InlineData("""<tool_call>{"name": "f", "arguments": {"cmd": "mkdir -p test/{a,b}"}}</tool_call>""", """f{"cmd": "mkdir -p test/{a,b}"}""")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}</tool_call>""", """f{"x": 1}""")]
+    [InlineData("""<tool_call>{"function": {"arguments": {"x": {}}, "name": "f"}, "id": "a", "type": "function"}⏎</tool_call> a""", """[ a] f{"x": {}}""")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"name": "f"}}</tool_call>""", "f{}")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"name": "f"}, "arguments": {"x": 1}}</tool_call>""", """f{"x": 1}""")]
+    [InlineData("""<tool_call>{{"type": "function", "function": {{"name": "f", "arguments": {{"x": 1}}}}}}</tool_call>""", """f{"x": 1}""")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"name": "f", "arguments": {"x": "Paris}}}</tool_call>""", """f{"x": "Paris"}""")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"name": "f", "arguments": "{\"x\": 1}"}}""", """f{"x": 1}""")]
+    [InlineData("""<tool_call>{"name": "f", "arguments": {}, "function": {"name": "g"}}</tool_call>""", "f{}")]
     public void Reads_what_peers_get_wrong(string output, string expected) => Check(output, expected);
 
     [Theory]
@@ -59,6 +67,8 @@ public class ToolCallParserTests
     [InlineData("""<tool_call>{"name": "f", "arguments": 5}</tool_call>""")]
     [InlineData("""<tool_call>{"arguments": {"x": 1}}</tool_call>""")]
     [InlineData("""<tool_call>{"name": "", "arguments": {"x": 1}}</tool_call>""")]
+    [InlineData("""<tool_call>{"type": "function", "function": {"description": "a"}}</tool_call>""")]
+    [InlineData("""<tool_call>{"function": "f"}</tool_call>""")]
     [InlineData("""<tool_call>{"name": 5, "arguments": {"x": 1}}</tool_call>""")]
     [InlineData("""<tool_call>{"name": "f", "argu""")]
     [InlineData("""<tool_call>{"name": "f""")]
@@ -90,6 +100,11 @@ public class ToolCallParserTests
     [InlineData("""{"city": "Paris"}""", """[{"city": "Paris"}]""")]
     [InlineData("""[1, 2]""", """[[1, 2]]""")]
     [InlineData("""<tools>⏎{"name": "other", "arguments": {}}⏎</tools>""", """[<tools>⏎{"name": "other", "arguments": {}}⏎</tools>]""")]
+    [InlineData("""{"type": "function", "function": {"name": "f", "arguments": {"x": 1}}}""", """f{"x": 1}""")]
+    [InlineData("```json⏎{\"type\": \"function\", \"function\": {\"name\": \"f\", \"arguments\": {}}}⏎```", "f{}")]
+    [InlineData("""<tools>{"type": "function", "function": {"name": "f", "parameters": {"x": 1}}}</tools>""", """f{"x": 1}""")]
+    [InlineData("""{"type": "function", "function": {"name": "other", "arguments": {}}}""", """[{"type": "function", "function": {"name": "other", "arguments": {}}}]""")]
+    [InlineData("""{"function": "f", "arguments": {}}""", """[{"function": "f", "arguments": {}}]""")]
     [InlineData("""See {"name": "f", "arguments": {}}""", """[See {"name": "f", "arguments": {}}]""")]
     public void Understands_the_habits_of_Coder_where_they_name_a_declared_tool(string output, string expected) => Check(output, expected);
 

@@ -32,6 +32,12 @@ internal static class AnswerWriter
         json.WriteStartObject("prompt_tokens_details"u8);
         json.WriteNumber("cached_tokens"u8, usage.CachedTokens);
         json.WriteEndObject();
+        if (usage.ReasoningTokens > 0)
+        {
+            json.WriteStartObject("completion_tokens_details"u8);
+            json.WriteNumber("reasoning_tokens"u8, usage.ReasoningTokens);
+            json.WriteEndObject();
+        }
         json.WriteEndObject();
     }
 

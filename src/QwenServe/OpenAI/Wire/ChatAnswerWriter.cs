@@ -7,7 +7,7 @@ namespace QwenServe.OpenAI.Wire;
 
 /// <summary>
 /// Writes the answer to a chat, whole or in chunks. The order of a stream, which SDKs depend on: for each choice a chunk with the role
-/// alone, then content, reasoning and calls as they come, then one chunk with an empty delta and the finish reason; after all choices the usage,
+/// alone (its content is null where a call comes first), then content, reasoning and calls as they come, then one chunk with an empty delta and the finish reason; after all choices the usage,
 /// if it was asked for. The identity of a call (id, type, name) is sent once and then left out.
 /// </summary>
 internal sealed class ChatAnswerWriter(string id, long created, string model, Tokenizer tokenizer, StreamOptions options, int choices, bool logProbs)
@@ -23,10 +23,13 @@ internal sealed class ChatAnswerWriter(string id, long created, string model, To
     {
         if (!_begun[delta.Choice])
         {
+            // Whether the content is null is known with the first piece.
+            if (delta.Output.Count == 0 && delta.Tokens.Count == 0 && delta.Finish is null) return;
             _begun[delta.Choice] = true;
             var json = BeginChunk(events, delta.Choice);
             json.WriteString("role"u8, "assistant"u8);
-            json.WriteString("content"u8, prefix ?? "");
+            if (prefix is null && delta.Output is [{ Kind: OutputDeltaKind.ToolCallBegin }, ..]) json.WriteNull("content"u8);
+            else json.WriteString("content"u8, prefix ?? "");
             EndChunk(events, json, [], null, usage);
         }
         var output = delta.Output;

@@ -38,13 +38,13 @@ internal sealed record ChatCompletionRequest
         var request = new ChatCompletionRequest
         {
             Conversation = conversation,
-            Output = tools.Reading(grammar),
+            Output = tools.Reading(grammar) with { IncludeReasoning = fields.Boolean("include_reasoning") ?? true },
             Options = options with { Grammar = grammar },
             Stream = stream,
             Echo = fields.Boolean("echo") ?? false,
         };
         fields.Ignore("model", "modalities", "verbosity", "reasoning_effort", "prediction", "web_search_options", "moderation", "functions", "function_call", "audio",
-            "documents", "include_reasoning", "top_logprobs");
+            "documents", "top_logprobs");
         if (limits.RejectUnknownFields) fields.RejectUnknown();
         return request;
     }
