@@ -18,6 +18,8 @@ public sealed class ClientTests(ClientServers servers) : IClassFixture<ClientSer
     [InlineData("ai.mjs")]
     [InlineData("langchain.mjs")]
     [InlineData("agents.mjs")]
+    [InlineData("responses.mjs", "6")]
+    [InlineData("responses.mjs", "7")]
     public async Task A_client_finds_what_it_expects(params string[] arguments)
     {
         var crowd = ScriptedModel.Saying(ClientScript.Answer);
@@ -71,6 +73,7 @@ public sealed class ClientTests(ClientServers servers) : IClassFixture<ClientSer
 
     [NodeTheory]
     [InlineData("chat")]
+    [InlineData("modern")]
     public async Task Compatcanary_finds_nothing(string profile)
     {
         string report = await NodeProcess.RunAsync(["node_modules/compatcanary/src/cli.js", "scan", "--base-url", Base(servers.Embedded), "--model", ModelLoading.EmbeddedName,

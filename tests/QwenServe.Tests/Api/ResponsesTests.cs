@@ -176,10 +176,17 @@ public class ResponsesTests
         // Slow enough that each token is an event of its own.
         model.Device.StepTime = TimeSpan.FromMilliseconds(5);
         string free = Tool[..^1] + ",\"strict\":false}";
-        var events = await StreamAsync(server, $"\"input\":\"Hi\",\"tools\":[{free}],\"include\":[\"message.output_text.logprobs\"]");
-        var output = Output(Final(events));
-        Assert.Equal(["message", "function_call", "function_call", "message"], output.Select(TypeOf));
+        List<JsonElement> events, output;
+        int attempts = 0;
+        do
+        {
+            events = await StreamAsync(server, $"\"input\":\"Hi\",\"tools\":[{free}],\"include\":[\"message.output_text.logprobs\"]");
+            output = Output(Final(events));
+        }
+        // A loaded machine may read many tokens at once.
+        while (events.Count(e => TypeOf(e).EndsWith(".delta", StringComparison.Ordinal)) <= output.Count && attempts++ < 10);
         Assert.True(events.Count(e => TypeOf(e).EndsWith(".delta", StringComparison.Ordinal)) > output.Count);
+        Assert.Equal(["message", "function_call", "function_call", "message"], output.Select(TypeOf));
         for (int i = 0; i < output.Count; i++)
         {
             string text = string.Concat(events.Where(e => TypeOf(e).EndsWith(".delta", StringComparison.Ordinal) && e.GetProperty("output_index").GetInt32() == i).Select(e => e.GetProperty("delta").GetString()));
@@ -430,7 +437,7 @@ public class ResponsesTests
     {
         var model = ScriptedModel.Endless();
         await using var server = await TestServer.StartAsync(model);
-        model.Device.StepTime = TimeSpan.FromMilliseconds(5);
+        model.Device.StepTime = TimeSpan.FromMilliseconds(50);
         using var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent(Body("\"input\":\"x\",\"stream\":true"), System.Text.Encoding.UTF8, "application/json") };
         using var response = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
         await using var stream = await response.Content.ReadAsStreamAsync();
@@ -465,7 +472,7 @@ public class ResponsesTests
     {
         var model = ScriptedModel.Endless();
         await using var server = await TestServer.StartAsync(model);
-        model.Device.StepTime = TimeSpan.FromMilliseconds(5);
+        model.Device.StepTime = TimeSpan.FromMilliseconds(50);
         using (var request = new HttpRequestMessage(HttpMethod.Post, Path) { Content = new StringContent(Body("\"input\":\"x\",\"stream\":true"), System.Text.Encoding.UTF8, "application/json") })
         using (var response = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
             Assert.Equal(HttpStatusCode.OK, response.StatusCode);
