@@ -78,6 +78,7 @@ public sealed class ServerApp : IAsyncDisposable
         services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits).AddSingleton(settings.Access);
         services.AddSingleton(TimeProvider.System).AddSingleton<ApiKeyRing>().AddSingleton<ServerCertificate>().AddSingleton<TenantMetrics>();
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
+        OpenApiEndpoint.AddServices(services);
         services.AddSingleton<Metrics>().AddSingleton<ResponseStore>();
 
         var web = builder.Build();

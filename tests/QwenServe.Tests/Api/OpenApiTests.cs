@@ -1,4 +1,5 @@
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Microsoft.OpenApi;
 
 namespace QwenServe.Tests.Api;
@@ -23,6 +24,51 @@ public class OpenApiTests
             .OfType<Microsoft.AspNetCore.Routing.RouteEndpoint>().Select(e => e.RoutePattern.RawText!.Replace("{*id}", "{id}", StringComparison.Ordinal));
         var document = await DocumentAsync(server);
         Assert.Equal(routes.Distinct().Order(StringComparer.Ordinal), document.GetProperty("paths").EnumerateObject().Select(p => p.Name).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
+    public async Task Each_mapped_operation_is_described_and_each_described_one_is_mapped()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        var served = await DocumentAsync(server);
+        using var resource = typeof(ServerApp).Assembly.GetManifestResourceStream("openapi.json")!;
+        using var written = await JsonDocument.ParseAsync(resource);
+        Assert.Equal(Operations(written.RootElement), Operations(served));
+        // What the framework finds by itself has no summary.
+        Assert.All(served.GetProperty("paths").EnumerateObject().SelectMany(p => p.Value.EnumerateObject()), o => Assert.True(o.Value.TryGetProperty("summary", out _), o.Name));
+
+        static List<string> Operations(JsonElement document) =>
+            [.. document.GetProperty("paths").EnumerateObject().SelectMany(p => p.Value.EnumerateObject().Select(o => $"{o.Name} {p.Name}")).Order(StringComparer.Ordinal)];
+    }
+
+    [Fact]
+    public async Task What_is_served_is_what_was_written()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        using var resource = typeof(ServerApp).Assembly.GetManifestResourceStream("openapi.json")!;
+        var written = Sorted(await JsonNode.ParseAsync(resource))!;
+        using var response = await server.GetAsync("/openapi/v1.json");
+        Assert.Equal(written.ToJsonString(), Sorted(JsonNode.Parse(await response.Content.ReadAsStringAsync()))!.ToJsonString());
+
+        // Neither the order of keys means anything nor that of types.
+        static JsonNode? Sorted(JsonNode? node) => node switch
+        {
+            JsonObject map => new JsonObject(map.OrderBy(p => p.Key, StringComparer.Ordinal).Select(p => KeyValuePair.Create(p.Key,
+                p is { Key: "type", Value: JsonArray types } ? new JsonArray([.. types.OrderBy(t => t!.ToString(), StringComparer.Ordinal).Select(t => t!.DeepClone())]) : Sorted(p.Value)))),
+            JsonArray list => new JsonArray([.. list.Select(Sorted)]),
+            _ => node?.DeepClone(),
+        };
+    }
+
+    [Fact]
+    public async Task Head_has_the_length_and_no_body()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."));
+        using var request = new HttpRequestMessage(HttpMethod.Head, "/openapi/v1.json");
+        using var head = await server.Client.SendAsync(request);
+        using var get = await server.GetAsync("/openapi/v1.json");
+        Assert.Equal((await get.Content.ReadAsByteArrayAsync()).Length, head.Content.Headers.ContentLength);
+        Assert.Empty(await head.Content.ReadAsByteArrayAsync());
     }
 
     [Theory]
