@@ -100,6 +100,8 @@ internal sealed class EngineLoop
             }
             long stop = Interlocked.Read(ref _stopTimestamp);
             _mailbox.Receive(ref _added, ref _aborted, idle && wait && stop == long.MaxValue ? Timeout.Infinite : 0);
+            // Before there is work: however long the loop has waited, that was no step that hangs.
+            Volatile.Write(ref _progressTimestamp, Stopwatch.GetTimestamp());
             foreach (var group in _added) _scheduler.Add(group);
             foreach (var group in _aborted) _scheduler.End(group, FinishReason.Abort, null);
             _added.Clear();

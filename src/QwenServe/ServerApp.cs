@@ -2,6 +2,7 @@ using System.Net;
 using System.Runtime.InteropServices;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.AspNetCore.Server.Kestrel.Https;
 using QwenServe.Access;
 using QwenServe.Anthropic;
@@ -51,6 +52,10 @@ public sealed class ServerApp : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = settings.Limits.MaxBodyBytes;
             kestrel.Limits.MaxRequestHeadersTotalSize = settings.Limits.MaxHeaderBytes;
             kestrel.Limits.MaxRequestLineSize = Math.Min(kestrel.Limits.MaxRequestLineSize, settings.Limits.MaxHeaderBytes);
+            // Who sends or reads no faster than a drip is cut off after these, and holds neither a connection nor a sequence for longer.
+            kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
+            kestrel.Limits.MinRequestBodyDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
+            kestrel.Limits.MinResponseDataRate = new MinDataRate(bytesPerSecond: 240, gracePeriod: TimeSpan.FromSeconds(5));
             kestrel.Listen(settings.Server.Host switch
             {
                 "*" => IPAddress.IPv6Any,

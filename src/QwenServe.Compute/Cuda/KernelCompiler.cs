@@ -7,7 +7,8 @@ namespace QwenServe.Compute.Cuda;
 
 /// <summary>
 /// CUDA C++ from this assembly to machine code for one architecture, by NVRTC. Results are kept on disk under a hash of source,
-/// options, compiler and driver, so that only the first start of a version on a card compiles.
+/// options, compiler and driver, so that only the first start of a version on a card compiles. Each carries its own hash behind it: what a
+/// full disk or a crash left behind would crash the driver, or worse, and is compiled again.
 /// </summary>
 internal static unsafe class KernelCompiler
 {
@@ -30,22 +31,31 @@ internal static unsafe class KernelCompiler
 
     /// <summary>The cubin from the cache, or compiled and put there. A cache that cannot be written costs time only.</summary>
     public static byte[] Get(string file, string architecture, int driverVersion, params ReadOnlySpan<string> definitions)
+        => Get(CacheFolder, file, architecture, driverVersion, definitions, out _);
+
+    /// <summary>As above, with a cache of the caller's; tells whether the cubin came from it.</summary>
+    internal static byte[] Get(string folder, string file, string architecture, int driverVersion, ReadOnlySpan<string> definitions, out bool cached)
     {
         var options = Options(architecture, definitions);
         string key = Hash(file, options, driverVersion);
-        string path = Path.Combine(CacheFolder, $"{file}-{architecture}-{key}.cubin");
+        string path = Path.Combine(folder, $"{file}-{architecture}-{key}.cubin");
         try
         {
-            if (File.Exists(path)) return File.ReadAllBytes(path);
+            if (File.Exists(path) && Unsealed(File.ReadAllBytes(path)) is { } kept)
+            {
+                cached = true;
+                return kept;
+            }
         }
         catch (IOException) { }
         catch (UnauthorizedAccessException) { }
+        cached = false;
         byte[] cubin = Compile(file, options, out _);
         try
         {
-            Directory.CreateDirectory(CacheFolder);
+            Directory.CreateDirectory(folder);
             string temporary = $"{path}.{Environment.ProcessId}.{Environment.CurrentManagedThreadId}";
-            File.WriteAllBytes(temporary, cubin);
+            File.WriteAllBytes(temporary, [.. cubin, .. SHA256.HashData(cubin)]);
             File.Move(temporary, path, true);
         }
         catch (IOException) { }
@@ -57,6 +67,13 @@ internal static unsafe class KernelCompiler
     /// <exception cref="CudaException">The source does not compile; the message holds the compiler's.</exception>
     public static byte[] Compile(string file, string architecture, ReadOnlySpan<string> definitions, out string log)
         => Compile(file, [.. Options(architecture, definitions), "--ptxas-options=--verbose"], out log);
+
+    /// <summary>The content of a cache file without the hash at its end; null when the two do not belong together.</summary>
+    private static byte[]? Unsealed(byte[] bytes)
+    {
+        int length = bytes.Length - SHA256.HashSizeInBytes;
+        return length > 0 && SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)) ? bytes[..length] : null;
+    }
 
     private static List<string> Options(string architecture, ReadOnlySpan<string> definitions)
     {

@@ -1,15 +1,15 @@
 using System.Text.Json;
 using QwenServe.OpenAI.Wire;
+using QwenServe.Settings;
 
 namespace QwenServe.Hosting;
 
 /// <summary>What orchestrators and scrapers ask. None of it needs a key or waits for the engine.</summary>
 internal static class Probes
 {
-    private static readonly string[] Reading = [HttpMethods.Get, HttpMethods.Head];
+    private const string NoProgress = "The engine makes no progress.";
 
-    /// <summary>A step that takes longer is taken for hung; the longest honest ones are prefills of large models on a CPU.</summary>
-    private static readonly TimeSpan LongestStep = TimeSpan.FromMinutes(10);
+    private static readonly string[] Reading = [HttpMethods.Get, HttpMethods.Head];
 
     public static string Version { get; } = typeof(Probes).Assembly.GetName().Version?.ToString(3) ?? "0";
 
@@ -26,16 +26,23 @@ internal static class Probes
     private static Task Live(HttpContext context)
     {
         var lifecycle = context.RequestServices.GetRequiredService<Lifecycle>();
-        bool stuck = context.RequestServices.GetRequiredService<ModelHost>().Health.Any(h => h.Busy && h.SinceProgress > LongestStep);
+        bool stuck = IsStuck(context);
         return lifecycle.Phase == LifecyclePhase.Failed || stuck
-            ? ErrorEnvelope.SendAsync(context, new ApiException(503, stuck ? "The engine makes no progress." : "The engine has failed.", type: ApiException.ServerError))
+            ? ErrorEnvelope.SendAsync(context, new ApiException(503, stuck ? NoProgress : "The engine has failed.", type: ApiException.ServerError))
             : SendStatusAsync(context, "live");
     }
 
     private static Task Ready(HttpContext context)
     {
         context.RequestServices.GetRequiredService<Lifecycle>().ThrowIfNotReady();
+        if (IsStuck(context)) throw ApiException.NotReady(NoProgress, TimeSpan.FromSeconds(5));
         return SendStatusAsync(context, "ready");
+    }
+
+    private static bool IsStuck(HttpContext context)
+    {
+        var limit = context.RequestServices.GetRequiredService<QwenServeSettings>().Engine.StepTimeout;
+        return context.RequestServices.GetRequiredService<ModelHost>().Health.Any(h => h.Busy && h.SinceProgress > limit);
     }
 
     private static Task SendStatusAsync(HttpContext context, string status) => JsonAnswer.SendAsync(context, json =>

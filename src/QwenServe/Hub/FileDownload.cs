@@ -134,7 +134,8 @@ internal static class FileDownload
             file.Write(bytes);
             file.Flush();
         }
-        catch (IOException e)
+        // A file system that cannot hold a file of this size is reported as an argument out of range.
+        catch (Exception e) when (e is IOException or ArgumentOutOfRangeException)
         {
             throw new DiskException($"{file.Name}: {e.Message}; free some space or set HF_HOME to another disk", e);
         }

@@ -75,7 +75,7 @@ internal sealed class RequestScope : IDisposable
         {
             await events.FailAsync(it => fail(it, e)).ConfigureAwait(false);
         }
-        catch (Exception e) when (events.Started && !context.RequestAborted.IsCancellationRequested)
+        catch (Exception e) when (events.Started && !events.Abandoned && !context.RequestAborted.IsCancellationRequested)
         {
             context.RequestServices.GetRequiredService<ILogger<RequestScope>>().LogError(e, "The stream failed");
             await events.FailAsync(it => fail(it, ApiException.Internal())).ConfigureAwait(false);

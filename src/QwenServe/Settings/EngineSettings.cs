@@ -41,6 +41,9 @@ public sealed record EngineSettings
     /// <summary>fcfs or priority.</summary>
     public string SchedulingPolicy { get; init; } = "fcfs";
 
+    /// <summary>A step that takes longer is taken for hung; the longest honest ones are prefills of large models on a CPU.</summary>
+    public TimeSpan StepTimeout { get; init; } = TimeSpan.FromMinutes(10);
+
     public int BlockSize { get; init; } = 16;
 
     public bool PrefixCaching { get; init; } = true;
@@ -70,6 +73,7 @@ public sealed record EngineSettings
             MaxNumWaiting = reader.Integer("Engine:MaxNumWaiting", 1024, 1, 1 << 20),
             MaxWaitingTokens = reader.Tokens("Engine:MaxWaitingTokens") ?? 4L << 20,
             SchedulingPolicy = reader.Choice("Engine:SchedulingPolicy", "fcfs", "fcfs", "priority"),
+            StepTimeout = TimeSpan.FromSeconds(reader.Number("Engine:StepTimeout", 600, 0.1, 86_400)),
             BlockSize = blockSize,
             PrefixCaching = reader.Switch("Engine:PrefixCaching", true),
         };

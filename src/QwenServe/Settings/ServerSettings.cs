@@ -16,6 +16,9 @@ public sealed record ServerSettings
 
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long a client may leave what was sent unread.</summary>
+    public TimeSpan ClientTimeout { get; init; } = TimeSpan.FromSeconds(60);
+
     public static ServerSettings Read(SettingsReader reader)
     {
         var origins = reader.List("Server:AllowedOrigins");
@@ -28,6 +31,7 @@ public sealed record ServerSettings
             Port = reader.Integer("Server:Port", 8000, 0, 65535),
             ApiKeys = reader.List("Server:ApiKey"),
             AllowedOrigins = origins.Count == 0 ? ["*"] : origins,
+            ClientTimeout = TimeSpan.FromSeconds(reader.Number("Server:ClientTimeout", 60, 0.1, 86_400)),
             ShutdownTimeout = TimeSpan.FromSeconds(reader.Number("Server:ShutdownTimeout", 30, 0, 86_400)),
         };
     }

@@ -20,6 +20,7 @@ public static class SettingsCatalog
         new("Server:ApiKey", "--api-key", "Key that clients must send as Authorization: Bearer; may be repeated", "KEY", SettingKind.List),
         new("Server:ServedModelName", "--served-model-name", "Name that clients use; may be repeated, the first one is written in answers. With several models one for each", "NAME", SettingKind.List),
         new("Server:AllowedOrigins", "--allowed-origins", "Origins whose pages may call the API from a browser; * for all", "ORIGIN", SettingKind.List),
+        new("Server:ClientTimeout", "--client-timeout", "Seconds after which a client that does not read its stream is cut off", "SECONDS"),
         new("Server:ShutdownTimeout", "--shutdown-timeout", "Seconds that running requests get to finish after SIGTERM", "SECONDS"),
 
         new("Engine:Device", "--device", "auto, cpu, cuda or cuda:N", "DEVICE"),
@@ -32,6 +33,7 @@ public static class SettingsCatalog
         new("Engine:MaxNumWaiting", "--max-num-waiting", "Requests that may wait; more are refused with 429", "N"),
         new("Engine:MaxWaitingTokens", "--max-waiting-tokens", "Prompt tokens that may wait; what would be more is refused with 429", "N"),
         new("Engine:SchedulingPolicy", "--scheduling-policy", "fcfs, or priority: requests with a lower priority field first", "POLICY"),
+        new("Engine:StepTimeout", "--step-timeout", "Seconds after which a step of the engine is taken for hung, and /livez fails", "SECONDS"),
         new("Engine:BlockSize", "--block-size", "Tokens of a KV block", "N"),
         new("Engine:PrefixCaching", "--enable-prefix-caching", "Reuse the KV cache of equal beginnings", "", SettingKind.Switch),
 

@@ -1,5 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
+using Microsoft.AspNetCore.Connections;
+using QwenServe.Settings;
 
 namespace QwenServe.OpenAI.Wire;
 
@@ -13,17 +15,22 @@ internal sealed class EventStream : IDisposable
     private static readonly TimeSpan Parting = TimeSpan.FromMilliseconds(100);
 
     private readonly HttpContext _context;
+    private readonly TimeSpan _patience;
     private readonly ArrayBufferWriter<byte> _buffer = new(1024);
     private readonly Utf8JsonWriter _json;
 
     public EventStream(HttpContext context)
     {
         _context = context;
+        _patience = context.RequestServices.GetRequiredService<ServerSettings>().ClientTimeout;
         _json = new Utf8JsonWriter(_buffer, JsonText.Writing);
     }
 
     /// <summary>Whether headers have gone out, so that an error can only be told inside the stream.</summary>
     public bool Started => _context.Response.HasStarted;
+
+    /// <summary>Whether the client was cut off because it did not read.</summary>
+    public bool Abandoned { get; private set; }
 
     /// <summary>Sets the headers; they leave with the first flush.</summary>
     public void Begin()
@@ -72,12 +79,18 @@ internal sealed class EventStream : IDisposable
     /// <summary>The last event of chat and completions.</summary>
     public void Done() => _buffer.Write("data: [DONE]\n\n"u8);
 
-    public async ValueTask FlushAsync(CancellationToken cancel)
+    /// <summary>
+    /// Sends what has been gathered. It waits only while the system takes no more, which is when the client has left megabytes unread;
+    /// Kestrel's least data rate would have it wait hours for those, so there is a limit of our own.
+    /// </summary>
+    /// <exception cref="ConnectionResetException">The client has read nothing to speak of for too long, and is cut off.</exception>
+    public ValueTask FlushAsync(CancellationToken cancel)
     {
-        if (_buffer.WrittenCount == 0) return;
-        await _context.Response.Body.WriteAsync(_buffer.WrittenMemory, cancel).ConfigureAwait(false);
-        await _context.Response.Body.FlushAsync(cancel).ConfigureAwait(false);
+        if (_buffer.WrittenCount == 0) return ValueTask.CompletedTask;
+        var write = _context.Response.Body.WriteAsync(_buffer.WrittenMemory, cancel);
+        if (!write.IsCompletedSuccessfully) return new ValueTask(WaitAsync(write.AsTask()));
         _buffer.ResetWrittenCount();
+        return ValueTask.CompletedTask;
     }
 
     /// <summary>
@@ -103,4 +116,20 @@ internal sealed class EventStream : IDisposable
     }
 
     public void Dispose() => _json.Dispose();
+
+    private async Task WaitAsync(Task write)
+    {
+        try
+        {
+            await write.WaitAsync(_patience).ConfigureAwait(false);
+        }
+        catch (TimeoutException)
+        {
+            Abandoned = true;
+            _context.Abort();
+            await write.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw new ConnectionResetException("The client does not read its stream.");
+        }
+        _buffer.ResetWrittenCount();
+    }
 }

@@ -36,6 +36,32 @@ public class KernelCompilerTests
         Assert.Contains("HEAD_DIM", problem.Message, StringComparison.Ordinal);
     }
 
+    [NvrtcFact]
+    public void A_cached_cubin_that_is_damaged_or_cut_short_is_compiled_again()
+    {
+        using var folder = new TemporaryDirectory();
+        string cache = Path.Combine(folder.Path, "cubins");
+        byte[] Get(out bool cached) => KernelCompiler.Get(cache, "Elementwise", "sm_80", 12080, [], out cached);
+        byte[] fresh = Get(out bool cached);
+        Assert.False(cached);
+        Assert.Equal(fresh, Get(out cached));
+        Assert.True(cached);
+
+        string file = Assert.Single(Directory.GetFiles(cache));
+        byte[] whole = File.ReadAllBytes(file);
+        byte[] flipped = [.. whole];
+        flipped[whole.Length / 2] ^= 1;
+        foreach (byte[] damaged in new byte[][] { flipped, whole[..(whole.Length / 2)], whole[..^1], [.. whole, 0], fresh, new byte[whole.Length], [] })
+        {
+            File.WriteAllBytes(file, damaged);
+            Assert.Equal(fresh, Get(out cached));
+            Assert.False(cached);
+            Assert.Equal(whole, File.ReadAllBytes(file));
+        }
+        Get(out cached);
+        Assert.True(cached);
+    }
+
     private static string? WhyNot()
     {
         NativeLibraries.Register();
