@@ -33,14 +33,14 @@ internal sealed class Overload
     /// <summary>Sorted seconds from sending to a 429.</summary>
     public required double[] Refusals { get; init; }
 
-    /// <summary>Seconds after the last arrival until a request is answered as fast as at the peak.</summary>
+    /// <summary>Seconds after the last arrival until a request is sent that has its first token as fast as those of the peak, 99 of 100.</summary>
     public double Recovery { get; private init; }
 
-    /// <summary>A server with room for as many waiting requests as running ones.</summary>
+    /// <summary>A server with room for half as many waiting requests as running ones.</summary>
     public static ServerApp Server(TimeSpan step)
     {
         var tokenizer = Tokenizer.Load(ModelLoading.EmbeddedDirectory);
-        var options = new EngineOptions { MaxModelLength = 512, MaxNumSeqs = Sequences, MaxNumBatchedTokens = 1024, MaxQueuedRequests = Sequences, KvCacheBytes = 64 << 20 };
+        var options = new EngineOptions { MaxModelLength = 512, MaxNumSeqs = Sequences, MaxNumBatchedTokens = 1024, MaxQueuedRequests = Sequences / 2, KvCacheBytes = 64 << 20 };
         var geometry = new ModelGeometry
         {
             HiddenSize = 8,
@@ -70,26 +70,25 @@ internal sealed class Overload
     public static async Task<Overload> MeasureAsync(Uri address, TimeSpan peak, TimeSpan duration, double factor)
     {
         var options = new LoadOptions { Url = new Uri(address, "v1/"), Model = Model, IgnoreEos = true, Lengths = LengthDistribution.Fixed(16, Tokens), Warmup = Sequences, SloFirstToken = 2 };
-        var atPeak = options with { Concurrency = Sequences * 3 / 2, Duration = peak };
+        var atPeak = options with { Concurrency = Sequences * 5 / 4, Duration = peak };
         var (results, _) = await RunAsync(atPeak).ConfigureAwait(false);
-        double tokens = Rate(results), requests = tokens / Tokens;
+        double tokens = Rate(results, leaveOut: 0.5), requests = tokens / Tokens;
         var summary = new LoadSummary(atPeak, results, peak.TotalSeconds);
 
         var over = options with { Rate = requests * factor, Duration = duration, Warmup = 0 };
         using var client = new LoadClient(options);
         var workload = new Workload(options with { Seed = 2 });
-        double usual = LoadSummary.Percentile(summary.Latencies.Single(l => l.Name == "TTFT").Sorted, 0.5);
+        double usual = LoadSummary.Percentile(summary.Latencies.Single(l => l.Name == "TTFT").Sorted, 0.99);
         var running = RunAsync(over);
         await Task.Delay(duration).ConfigureAwait(false);
-        double end = client.Now, recovery;
-        while (true)
+        double end = client.Now;
+        var probes = new List<Task<LoadResult>>();
+        for (int i = 0; i < 60; i++)
         {
-            double sent = client.Now;
-            var answer = await client.SendAsync(workload.Next(), sent).ConfigureAwait(false);
-            recovery = sent - end;
-            if (answer.Error is null && answer.TimeToFirstToken <= usual) break;
-            await Task.Delay(20).ConfigureAwait(false);
+            probes.Add(client.SendAsync(workload.Next(), client.Now));
+            await Task.Delay(50).ConfigureAwait(false);
         }
+        var recovered = (await Task.WhenAll(probes).ConfigureAwait(false)).Where(p => p.Error is null && p.TimeToFirstToken <= usual).Select(p => p.Due - end);
         (results, double seconds) = await running.ConfigureAwait(false);
         return new Overload
         {
@@ -97,9 +96,9 @@ internal sealed class Overload
             PeakTokens = tokens,
             Peak = summary,
             Overloaded = new LoadSummary(over, results, seconds),
-            OverloadTokens = Rate(results),
+            OverloadTokens = Rate(results, leaveOut: 0.1),
             Refusals = [.. results.Where(r => r.Error == "429").Select(r => r.EndToEnd).Order()],
-            Recovery = recovery,
+            Recovery = recovered.DefaultIfEmpty(double.PositiveInfinity).Min(),
         };
     }
 
@@ -109,10 +108,10 @@ internal sealed class Overload
         return (await runner.RunAsync().ConfigureAwait(false), runner.Seconds);
     }
 
-    /// <summary>Tokens a second while requests arrived, the first tenth of it left out.</summary>
-    private static double Rate(IReadOnlyList<LoadResult> results)
+    /// <summary>Tokens a second while requests arrived, a share of the time at its beginning left out.</summary>
+    private static double Rate(IReadOnlyList<LoadResult> results, double leaveOut)
     {
-        double first = results.Min(r => r.Due), last = results.Max(r => r.Due), from = first + (last - first) / 10;
+        double first = results.Min(r => r.Due), last = results.Max(r => r.Due), from = first + (last - first) * leaveOut;
         return results.Sum(r => r.Pieces.Count(p => p >= from && p < last)) / (last - from);
     }
 }
