@@ -20,6 +20,10 @@ internal sealed class ErrorHandling(RequestDelegate next, TenantMetrics tenants,
                 case 404:
                     error = new ApiException(404, $"Invalid URL ({context.Request.Method} {context.Request.Path})", null, "unknown_url");
                     break;
+                case 405 when HttpMethods.IsOptions(context.Request.Method):
+                    // Outside of a browser's question before its request: routing has already said what is allowed.
+                    context.Response.StatusCode = 204;
+                    return;
                 case 405:
                     error = new ApiException(405, $"Not allowed to {context.Request.Method} on {context.Request.Path} (HINT: Perhaps you meant to use a different HTTP method?)");
                     break;

@@ -26,7 +26,7 @@ internal static class CompletionsEndpoint
         var generations = TextGeneration.StartAll(model.Engine, model.Tokenizer, id, request.Prompts, request.Options, new OutputOptions(), masks, chat: false, work.Caller);
         try
         {
-            var writer = new CompletionAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.Options.Sampling.LogProbs is not null);
+            var writer = new CompletionAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.LogProbs);
             if (request.Stream.Stream) await StreamAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);
             else await AnswerWholeAsync(context, work, generations, writer, request, model.Tokenizer).ConfigureAwait(false);
         }
@@ -54,6 +54,7 @@ internal static class CompletionsEndpoint
                 foreach (var delta in deltas) Add(choices[g * n + delta.Choice], delta, tokenizer);
             }
         }))).ConfigureAwait(false);
+        if (request.Answered < n) choices = [.. choices.Chunk(n).SelectMany(own => own.OrderByDescending(c => c.MeanLogProb).Take(request.Answered))];
         await JsonAnswer.SendAsync(context, json => writer.WriteAnswer(json, choices, Usage.Of(generations))).ConfigureAwait(false);
     }
 
@@ -119,6 +120,7 @@ internal static class CompletionsEndpoint
         foreach (var piece in delta.Output)
             if (piece.Kind == OutputDeltaKind.Content) choice.Text.Append(piece.Text);
         choice.LogProbs.Add(delta.Tokens, tokenizer);
+        foreach (var token in delta.Tokens) choice.Rate(token.LogProb);
         choice.Finish = delta.Finish ?? choice.Finish;
     }
 }

@@ -62,6 +62,9 @@ internal sealed class CompletionAnswerWriter(string id, long created, string mod
 /// <summary>One choice of a text completion that is sent whole.</summary>
 internal sealed class CompletionChoice
 {
+    private double _logProbSum;
+    private int _rated;
+
     public StringBuilder Text { get; } = new();
 
     public CompletionLogProbs LogProbs { get; } = new();
@@ -69,4 +72,13 @@ internal sealed class CompletionChoice
     public IReadOnlyList<PromptLogProb?>? PromptLogProbs { get; set; }
 
     public OutputFinish? Finish { get; set; }
+
+    /// <summary>Of the tokens drawn, by which <c>best_of</c> chooses.</summary>
+    public double MeanLogProb => _rated == 0 ? 0 : _logProbSum / _rated;
+
+    public void Rate(float logProb)
+    {
+        _logProbSum += AnswerWriter.Finite(logProb);
+        _rated++;
+    }
 }

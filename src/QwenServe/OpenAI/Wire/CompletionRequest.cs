@@ -22,6 +22,12 @@ internal sealed record CompletionRequest
     /// <summary>Whether the answer begins with the prompt.</summary>
     public bool Echo { get; init; }
 
+    /// <summary>How many choices of each prompt are answered; all of <see cref="Options"/> unless <c>best_of</c> asked for more to choose from.</summary>
+    public required int Answered { get; init; }
+
+    /// <summary>Whether the answer has log-probs; they are also computed to choose by.</summary>
+    public required bool LogProbs { get; init; }
+
     public static CompletionRequest Read(RequestFields fields, ServedModel model, LimitSettings limits)
     {
         var tokenizer = model.Tokenizer;
@@ -38,8 +44,14 @@ internal sealed record CompletionRequest
             options = options with { Sampling = options.Sampling with { StopTokenIds = [.. options.Sampling.StopTokenIds.Union(FillInTheMiddle.StopTokenIds(tokenizer))] } };
         }
         if (options.PromptLogProbs is not null && stream.Stream) throw ApiException.InvalidValue("prompt_logprobs", "'prompt_logprobs' are not available when 'stream' is enabled.");
-        if (fields.Integer("best_of", 0, 20) is { } best && best > options.Choices)
-            throw ApiException.Unsupported("best_of", "Unsupported value: 'best_of' may not be more than 'n'.");
+        int answered = options.Choices;
+        int best = (int?)fields.Integer("best_of", 1, 20) ?? answered;
+        if (best < answered) throw ApiException.InvalidValue("best_of", $"Invalid 'best_of': it may not be less than 'n', which is {answered}.");
+        if (best > answered)
+        {
+            if (stream.Stream) throw ApiException.InvalidValue("best_of", "'best_of' larger than 'n' is not available when 'stream' is enabled.");
+            options = options with { Choices = best, Sampling = options.Sampling with { LogProbs = logProbs ?? 0 } };
+        }
         if (options.Choices * prompts.Count > MaxPrompts) throw ApiException.InvalidValue("n", $"Invalid 'n': {prompts.Count} prompts with {options.Choices} choices each are more than {MaxPrompts}.");
         var format = AnswerFormat.Read(fields);
         fields.Ignore("model", "repository");
@@ -47,7 +59,7 @@ internal sealed record CompletionRequest
         options = options with { Grammar = format?.Compile(model.Grammars) };
         // The log-probs of an echoed prompt are part of the answer's.
         if (echo && logProbs is { } top) options = options with { PromptLogProbs = Math.Max(top, options.PromptLogProbs ?? 0) };
-        return new CompletionRequest { Prompts = prompts, Options = options, Stream = stream, Echo = echo };
+        return new CompletionRequest { Prompts = prompts, Options = options, Stream = stream, Echo = echo, Answered = answered, LogProbs = logProbs is not null };
     }
 
     private static List<int[]> Prompt(RequestFields fields, Tokenizer tokenizer)

@@ -43,13 +43,19 @@ internal static class ConversationFields
         string? content = Content(message);
         var calls = role == "assistant" ? ToolCalls(message) : [];
         if (content is null && role is not ("assistant" or "function")) throw ApiException.Missing(message.PathOf("content"));
-        if (content is null && role == "assistant" && calls.Count == 0 && message.Find("function_call") is null && message.Find("refusal") is null)
+        if (content is null && role == "assistant" && calls.Count == 0 && message.Find("refusal") is null)
             throw new ApiException(400, $"Invalid value for '{message.PathOf("content")}': expected a string, got null.", message.PathOf("content"), "invalid_type");
         if (role == "tool" && message.Find("tool_call_id") is null) throw ApiException.Missing(message.PathOf("tool_call_id"));
         var result = new ConversationMessage
         {
-            Role = role,
-            Content = content ?? (role == "assistant" && calls.Count == 0 ? message.Text("refusal") : null),
+            // The result of a deprecated function_call, which templates know as a tool's.
+            Role = role == "function" ? "tool" : role,
+            Content = content ?? role switch
+            {
+                "assistant" when calls.Count == 0 => message.Text("refusal"),
+                "function" => "",
+                _ => null,
+            },
             ReasoningContent = message.Text("reasoning_content") ?? message.Text("reasoning"),
             ToolCalls = calls,
             ToolCallId = message.Text("tool_call_id"),
@@ -89,19 +95,24 @@ internal static class ConversationFields
 
     private static List<ConversationToolCall> ToolCalls(RequestFields message)
     {
-        var calls = new List<ConversationToolCall>();
-        if (message.Array("tool_calls") is not { } elements) return calls;
-        for (int i = 0; i < elements.Length; i++)
+        if (message.Array("tool_calls") is { Length: > 0 } elements)
         {
-            var call = new RequestFields(elements[i], $"{message.PathOf("tool_calls")}[{i}]");
-            var function = call.Object("function") ?? throw ApiException.Missing(call.PathOf("function"));
-            // Some clients put the arguments back as an object; what a model once wrote may be anything.
-            string arguments = function.Find("arguments") is { } value
-                ? value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText()
-                : "{}";
-            calls.Add(new ConversationToolCall(call.Text("id") ?? "", function.RequiredText("name"), arguments.Length == 0 ? "{}" : arguments));
+            return [.. elements.Select((e, i) =>
+            {
+                var call = new RequestFields(e, $"{message.PathOf("tool_calls")}[{i}]");
+                return Call(call.Object("function") ?? throw ApiException.Missing(call.PathOf("function")), call.Text("id") ?? "");
+            })];
         }
-        return calls;
+        return message.Object("function_call") is { } deprecated ? [Call(deprecated, "")] : [];
+    }
+
+    /// <summary>Some clients put the arguments back as an object; what a model once wrote may be anything.</summary>
+    private static ConversationToolCall Call(RequestFields function, string id)
+    {
+        string arguments = function.Find("arguments") is { } value
+            ? value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText()
+            : "{}";
+        return new ConversationToolCall(id, function.RequiredText("name"), arguments.Length == 0 ? "{}" : arguments);
     }
 
     /// <param name="fields">The request.</param>
