@@ -114,7 +114,7 @@ internal sealed class RequestFields
             double real = value.GetDouble();
             if (!double.IsFinite(real) || real != Math.Floor(real)) throw ApiException.WrongType(path, "an integer", "a decimal number");
             if (real >= 9.2233720368547758e18) throw OutOfRange(path, "integer", "above_max", "maximum", "<=", maximum, value);
-            if (real < -9.2233720368547758e18) throw OutOfRange(path, "integer", "below_min", "minimum", ">=", minimum, value);
+            if (real <= -9.2233720368547758e18) throw OutOfRange(path, "integer", "below_min", "minimum", ">=", minimum, value);
             number = (long)real;
         }
         if (number > maximum) throw OutOfRange(path, "integer", "above_max", "maximum", "<=", maximum, value);
