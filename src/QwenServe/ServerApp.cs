@@ -102,6 +102,9 @@ public sealed class ServerApp : IAsyncDisposable
         CompletionsEndpoint.Map(web);
         ResponsesEndpoint.Map(web);
         MessagesEndpoint.Map(web);
+        EmbeddingsEndpoint.Map(web);
+        ScoreEndpoint.Map(web);
+        PoolingEndpoint.Map(web);
         TokenizeEndpoint.Map(web);
         OpenApiEndpoint.Map(web);
         return new ServerApp(web, settings);

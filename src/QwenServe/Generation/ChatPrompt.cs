@@ -15,10 +15,11 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
     public static ChatPrompt Render(ServedModel model, Conversation conversation)
     {
         if (model.Template is null)
-            throw ApiException.InvalidValue("messages", $"The model `{model.Name}` has no chat template; use /v1/completions, or start the server with --chat-template.");
+            throw ApiException.InvalidValue("messages", $"The model `{model.Name}` has no chat template; use an endpoint that takes a text, or start the server with --chat-template.");
         try
         {
             var prompt = model.Template.Render(conversation);
+            if (model.StepToken is not null) prompt = StepScores.Admit(prompt);
             var reasoning = EndsInReasoning(prompt.Text, conversation) ? ReasoningMode.Assumed : ReasoningMode.Off;
             return new ChatPrompt(model.ControlTokensInContent ? model.Tokenizer.Encode(prompt.Text) : model.Tokenizer.Encode(prompt), reasoning);
         }

@@ -65,6 +65,7 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <summary>As <see cref="Start"/>, for prompts that are taken or refused together.</summary>
     public static TextGeneration[] StartAll(InferenceEngine engine, Tokenizer tokenizer, string id, IReadOnlyList<int[]> prompts, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
     {
+        if (!engine.Generates) throw ApiException.InvalidValue("model", "This model generates no text: it answers /v1/embeddings, /v1/score and /pooling.");
         output = output with { StopStrings = options.Stop, IncludeStopString = options.IncludeStop };
         var requests = new GenerationRequest[prompts.Count];
         for (int i = 0; i < requests.Length; i++)
@@ -108,7 +109,7 @@ internal sealed class TextGeneration : IAsyncDisposable
     }
 
     /// <summary>The engine's refusals as the client is told them; null for what is none.</summary>
-    private static ApiException? Translate(Exception refusal, bool chat) => refusal switch
+    internal static ApiException? Translate(Exception refusal, bool chat) => refusal switch
     {
         InvalidParameterException e => ApiException.InvalidValue(e.Parameter, $"Invalid '{e.Parameter}': {e.Message}."),
         PromptTooLongException e => ApiException.ContextLength(e.MaxModelLength, e.PromptTokens, e.MaxTokens ?? 0, chat),

@@ -4,6 +4,7 @@ using QwenServe.Compute;
 using QwenServe.Engine;
 using QwenServe.Engine.Execution;
 using QwenServe.Engine.Model;
+using QwenServe.Generation;
 using QwenServe.Hub;
 using QwenServe.Settings;
 using QwenServe.Text.Chat;
@@ -38,6 +39,7 @@ internal static class ModelLoading
         var text = Task.Run(() => (Tokenizer.Load(directory), LoadTemplate(directory, settings.Model.ChatTemplate)), cancel);
 
         var watch = Stopwatch.StartNew();
+        ScoreHead? score = null;
         var engine = await InferenceEngine.StartAsync(() =>
         {
             var device = Devices.Open(settings.Engine, config.Geometry, WeightType(settings.Model.Dtype), line => report(line, null, null));
@@ -49,7 +51,8 @@ internal static class ModelLoading
                 var model = QwenModel.Load(checkpoint, device, WeightType(settings.Model.Dtype), length, progress);
                 device.SetVocabulary(VocabularyBits(text.GetAwaiter().GetResult().Item1, config.Geometry.VocabularySize, directory));
                 report("allocating the KV cache", null, null);
-                return (options, ModelRunner.Create(device, config.Geometry, model.Forward, options, model));
+                score = model.Score;
+                return (options, ModelRunner.Create(device, config.Geometry, model.Forward, options, model, model.ReadHidden, model.Generates));
             }
             catch
             {
@@ -67,6 +70,11 @@ internal static class ModelLoading
             Template = template,
             Defaults = settings.Model.UseGenerationConfig ? GenerationConfig.Load(directory) : new GenerationConfig(),
             ControlTokensInContent = settings.Model.ControlTokensInContent,
+            Purpose = config.Task,
+            Score = score,
+            StepToken = config.Task != ModelTask.ProcessReward ? null
+                : tokenizer.FindAddedToken(StepScores.Token) ?? throw new StartupException($"{directory}: the tokenizer has no {StepScores.Token}, which ends a step for a process reward model"),
+            Embedding = EmbeddingRecipe.Load(directory, tokenizer, settings.Model.PoolingType),
             LoadTime = watch.Elapsed,
         };
     }

@@ -48,6 +48,18 @@ internal sealed class ServedModel : IAsyncDisposable
 
     public bool ControlTokensInContent { get; init; }
 
+    /// <summary>What the checkpoint was trained to answer.</summary>
+    public ModelTask Purpose { get; init; }
+
+    /// <summary>What scores conversations; null for a model that is not for that.</summary>
+    public ScoreHead? Score { get; init; }
+
+    /// <summary>The token that ends a step of an answer; only a process reward model has one.</summary>
+    public int? StepToken { get; init; }
+
+    /// <summary>How the model makes an embedding of a text.</summary>
+    public EmbeddingRecipe Embedding { get; init; } = new();
+
     public DateTimeOffset Created { get; } = DateTimeOffset.UtcNow;
 
     /// <summary>What loading took.</summary>
@@ -76,6 +88,7 @@ internal sealed class ServedModel : IAsyncDisposable
             Id = "warm-up",
             Prompt = prompt,
             MaxTokens = 4,
+            Pooling = Engine.Generates ? null : Pooling.Last,
             CacheSalt = "warm-up",
             Sampling = new SamplingParameters { Temperature = 0, IgnoreEos = true },
         });

@@ -9,6 +9,7 @@ internal static class ModelFiles
     [
         "config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt",
         "added_tokens.json", "special_tokens_map.json", "chat_template.jinja", "chat_template.json",
+        "modules.json", "1_Pooling/config.json",
     ];
 
     /// <exception cref="Hosting.StartupException">The repository has no model of a kind that is served.</exception>

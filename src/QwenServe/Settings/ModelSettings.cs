@@ -40,6 +40,9 @@ public sealed record ModelSettings
         // A folder is served under its own name, and found under the path that was given too.
         : Directory.Exists(name) ? [.. new[] { Path.GetFileName(Path.GetFullPath(name).TrimEnd('/')), name }.Distinct()] : [name];
 
+    /// <summary>auto (what the checkpoint says, or else last), last or mean: what embeddings are made of.</summary>
+    public string PoolingType { get; init; } = "auto";
+
     public static ModelSettings Read(SettingsReader reader) => new()
     {
         Name = reader.Text("Model:Name"),
@@ -57,5 +60,6 @@ public sealed record ModelSettings
         ChatTemplate = reader.Text("Model:ChatTemplate"),
         UseGenerationConfig = reader.Choice("Model:GenerationConfig", "auto", "auto", "none", "vllm") == "auto",
         ControlTokensInContent = reader.Switch("Model:ControlTokensInContent", false),
+        PoolingType = reader.Choice("Model:PoolingType", "auto", "auto", "last", "mean", "LAST", "MEAN") switch { "LAST" => "last", "MEAN" => "mean", var other => other },
     };
 }

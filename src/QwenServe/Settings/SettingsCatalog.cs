@@ -14,6 +14,7 @@ public static class SettingsCatalog
         new("Model:ChatTemplate", "--chat-template", "File with a Jinja chat template in place of the checkpoint's", "FILE"),
         new("Model:GenerationConfig", "--generation-config", "auto takes sampling defaults from generation_config.json, none takes OpenAI's", "auto|none"),
         new("Model:ControlTokensInContent", "--control-tokens-in-content", "Let control tokens written by users act as such, as transformers does", "", SettingKind.Switch),
+        new("Model:PoolingType", "--pooling-type", "What embeddings are made of: last (token), mean, or auto: what the checkpoint says, or else last", "TYPE"),
 
         new("Server:Host", "--host", "Address to listen on; 0.0.0.0 for all", "ADDRESS"),
         new("Server:Port", "--port", "Port to listen on; 0 takes a free one", "PORT"),

@@ -28,8 +28,21 @@ public class FuzzTests
         ("/v1/messages", """{"model":"short","max_tokens":5,"system":[{"type":"text","text":"s"}],"messages":[{"role":"user","content":"x"},{"role":"assistant","content":[{"type":"thinking","thinking":"t","signature":""},{"type":"text","text":"a"},{"type":"tool_use","id":"c","name":"f","input":{"a":"b"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"c","content":[{"type":"text","text":"r"}],"is_error":false},{"type":"text","text":"y"}]}],"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"a":{"type":"string"}}},"strict":true}],"tool_choice":{"type":"any","disable_parallel_tool_use":true},"stop_sequences":["q"],"temperature":0.5,"top_p":0.9,"top_k":4,"metadata":{"user_id":"u"},"stream":true}"""),
         ("/v1/messages", """{"model":"short","max_tokens":4,"messages":[{"role":"user","content":[{"type":"text","text":"x"}]},{"role":"assistant","content":"y"}],"thinking":{"type":"enabled","budget_tokens":1024},"output_config":{"format":{"type":"json_schema","schema":{"type":"object","properties":{"a":{"enum":[1,2]}},"required":["a"]}}}}"""),
         ("/v1/messages/count_tokens", """{"model":"short","system":"s","messages":[{"role":"user","content":"x"}],"tools":[{"name":"f","input_schema":{"type":"object"}}]}"""),
+        ("/v1/embeddings", """{"model":"short","input":["x","y"],"encoding_format":"base64","dimensions":4,"pooling":"mean","normalize":true,"truncate_prompt_tokens":3,"cache_salt":"s","user":"u"}"""),
+        ("/v1/embeddings", """{"model":"short","input":[[1,2],[3]],"encoding_format":"float","priority":0,"timeout":60}"""),
+        ("/pooling", """{"model":"short","messages":[[{"role":"user","content":"x"}],[{"role":"user","content":"y"}]],"add_generation_prompt":true}"""),
         ("/tokenize", """{"model":"short","prompt":"x","return_token_strs":true}"""),
         ("/detokenize", """{"model":"short","tokens":[1,2,3]}"""),
+    ];
+
+    private static readonly (string Path, string Body)[] ScoreSeeds =
+    [
+        ("/v1/score", """{"model":"process-reward","messages":[{"role":"user","content":"x"},{"role":"assistant","content":"a<extra_0>b<extra_0>"}],"cache_salt":"s","chat_template_kwargs":{"a":1}}"""),
+        ("/v1/score", """{"model":"process-reward","messages":[[{"role":"user","content":"x"},{"role":"assistant","content":"a<extra_0>"}],[{"role":"assistant","content":"<extra_0>"}]],"add_generation_prompt":true}"""),
+        ("/score", """{"model":"process-reward","text_1":["x","y"],"text_2":["a<extra_0>","b<extra_0>"]}"""),
+        ("/score", """{"model":"process-reward","queries":"x","documents":["a<extra_0>","b<extra_0>"]}"""),
+        ("/pooling", """{"model":"process-reward","input":[[1,2,259],[259]],"encoding_format":"float"}"""),
+        ("/v1/embeddings", """{"model":"process-reward","input":"x<extra_0>","dimensions":3}"""),
     ];
 
     private static readonly string[] Values =
@@ -92,6 +105,28 @@ public class FuzzTests
         await RequireNothingLeftAsync(server, model);
     }
 
+    [Fact]
+    public async Task No_request_breaks_a_reward_model_or_leaves_anything_behind()
+    {
+        string folder = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Fixtures", "process-reward");
+        await using var server = await TestServer.StartAsync(Hosting.ModelLoading.LoadAsync, s => s with { Model = s.Model with { Name = folder }, Engine = s.Engine with { KvCacheMemory = 4 << 20 } });
+        var random = new Random(20260819);
+        var requests = Enumerable.Range(0, Requests / 5).Select(_ => Mutate(random, ScoreSeeds)).ToList();
+        await Parallel.ForEachAsync(requests, new ParallelOptions { MaxDegreeOfParallelism = 8 }, async (request, cancel) =>
+        {
+            using var content = new ByteArrayContent(request.Body);
+            content.Headers.ContentType = new("application/json");
+            using var response = await server.Client.PostAsync(new Uri(request.Path, UriKind.Relative), content, cancel);
+            string text = await response.Content.ReadAsStringAsync(cancel);
+            Assert.True((int)response.StatusCode is 200 or 400 or 404, $"{(int)response.StatusCode} for {request.Path} {Encoding.UTF8.GetString(request.Body)}: {text}");
+            if (response.StatusCode != HttpStatusCode.OK) Assert.NotNull(JsonNode.Parse(text)!["error"]!["message"]);
+        });
+        var engine = server.App.Services.GetRequiredService<Hosting.ModelHost>().Find(null).Engine;
+        await TestServer.UntilAsync(() => engine.Metrics.Running + engine.Metrics.Waiting == 0, "the engine is idle");
+        Assert.Equal(0, engine.Metrics.KvUsage);
+        Assert.Null(engine.Health.Fault);
+    }
+
     /// <summary>What no client library would send: bytes of an HTTP request, cut, doubled or overwritten.</summary>
     [Fact]
     public async Task No_bytes_break_the_server_or_leave_anything_behind()
@@ -141,9 +176,10 @@ public class FuzzTests
         Assert.Equal(0, lifecycle.Running);
     }
 
-    private static (string Path, byte[] Body) Mutate(Random random)
+    private static (string Path, byte[] Body) Mutate(Random random, (string Path, string Body)[]? seeds = null)
     {
-        var (path, body) = Seeds[random.Next(Seeds.Length)];
+        seeds ??= Seeds;
+        var (path, body) = seeds[random.Next(seeds.Length)];
         byte[] bytes = Encoding.UTF8.GetBytes(random.Next(3) > 0 ? ReplaceValue(body, random) : body);
         if (random.Next(3) > 0) return (path, bytes);
         return (path, MutateBytes(bytes, random));

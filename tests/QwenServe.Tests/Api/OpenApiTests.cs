@@ -77,6 +77,8 @@ public class OpenApiTests
     [InlineData("/v1/responses", "ResponseRequest", """{"model":"short","input":"x" """)]
     [InlineData("/v1/messages", "MessagesRequest", """{"model":"short","messages":[{"role":"user","content":"x"}],"max_tokens":4""")]
     [InlineData("/v1/messages/count_tokens", "CountTokensRequest", """{"model":"short","messages":[{"role":"user","content":"x"}]""")]
+    [InlineData("/v1/embeddings", "EmbeddingRequest", """{"model":"short","input":"x" """)]
+    [InlineData("/pooling", "PoolingRequest", """{"model":"short","input":"x" """)]
     [InlineData("/tokenize", "TokenizeRequest", """{"model":"short","prompt":"x" """)]
     [InlineData("/detokenize", "DetokenizeRequest", """{"model":"short","tokens":[1]""")]
     public async Task Each_field_it_names_is_read_by_the_server(string path, string schema, string body)
@@ -90,6 +92,21 @@ public class OpenApiTests
             using var response = await server.PostAsync(path, $$"""{{body}},"{{property.Name}}":null}""");
             Assert.True(response.IsSuccessStatusCode, $"{property.Name}: {await response.Content.ReadAsStringAsync()}");
         }
+    }
+
+    [Fact]
+    public async Task Scores_are_read_and_written_as_it_says()
+    {
+        string folder = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Fixtures", "process-reward");
+        await using var server = await TestServer.StartAsync(Hosting.ModelLoading.LoadAsync,
+            s => s with { Model = s.Model with { Name = folder }, Engine = s.Engine with { KvCacheMemory = 4 << 20 }, Limits = s.Limits with { RejectUnknownFields = true } });
+        var schemas = (await DocumentAsync(server)).GetProperty("components").GetProperty("schemas");
+        string nulls = string.Concat(schemas.GetProperty("ScoreRequest").GetProperty("properties").EnumerateObject().Select(p => p.Name)
+            .Where(n => n is not ("model" or "text_1" or "text_2")).Select(n => $",\"{n}\":null"));
+        using var response = await server.PostAsync("/v1/score", $$"""{"model":"process-reward","text_1":"x","text_2":"y<extra_0>"{{nulls}}}""");
+        var answer = await TestServer.JsonAsync(response);
+        Assert.True(response.IsSuccessStatusCode, answer.GetRawText());
+        Check(answer, schemas.GetProperty("ScoreList"), schemas, "$");
     }
 
     [Fact]
@@ -112,6 +129,11 @@ public class OpenApiTests
             Check(JsonSerializer.Deserialize<JsonElement>(line["data: ".Length..]), schemas.GetProperty("AnthropicEvent"), schemas, "$");
         using var refused = await server.PostAsync("/v1/messages", "{}");
         Check(await TestServer.JsonAsync(refused), schemas.GetProperty("AnthropicError"), schemas, "$");
+        foreach (var (path, schema) in new[] { ("/v1/embeddings", "EmbeddingList"), ("/pooling", "PoolingList") })
+        {
+            using var vectors = await server.PostAsync(path, """{"model":"short","input":["x","y"]}""");
+            Check(await TestServer.JsonAsync(vectors), schemas.GetProperty(schema), schemas, "$");
+        }
         Check(await TestServer.JsonAsync(await server.GetAsync("/v1/models")), schemas.GetProperty("ModelList"), schemas, "$");
         const string ask = """{"model":"short","input":"x","include":["message.output_text.logprobs"],"top_logprobs":1,"tools":[{"type":"function","name":"get_weather"}],"stream":STREAM}""";
         using var response = await server.PostAsync("/v1/responses", ask.Replace("STREAM", "false", StringComparison.Ordinal));

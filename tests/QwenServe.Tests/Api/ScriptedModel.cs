@@ -57,7 +57,7 @@ internal sealed class ScriptedModel
             VocabularySize = Tokenizer.VocabularySize,
             RmsNormEpsilon = 1e-6f,
         };
-        Engine = await InferenceEngine.StartAsync(options, () => ModelRunner.Create(Device, geometry, () => { }, options));
+        Engine = await InferenceEngine.StartAsync(options, () => ModelRunner.Create(Device, geometry, () => { }, options, readHidden: (tokens, rows) => rows[..(tokens.Length * geometry.HiddenSize)].Fill(0.5f)));
         return new ServedModel
         {
             Names = Names,

@@ -1,4 +1,5 @@
-"""Writes the fixtures of reward models, and of a bare Qwen2Model: small random checkpoints and what a second implementation computes from them.
+"""Writes the fixtures of reward models, and of a bare Qwen2Model: small random checkpoints with a tokenizer of bytes, and what a second implementation
+computes from them.
 
     python3 make_pooling_fixtures.py      (numpy; seconds; run beside the fixtures of make_fixtures.py)
 
@@ -8,12 +9,17 @@ published with Qwen2.5-Math-RM-72B and Qwen2.5-Math-PRM-7B: Linear, ReLU, Linear
 """
 import json
 import pathlib
+import re
 import struct
 
 import numpy as np
 
 HERE = pathlib.Path(__file__).resolve().parent
-STEP_TOKEN = 250
+SPECIAL = {"<|endoftext|>": 256, "<|im_start|>": 257, "<|im_end|>": 258, "<extra_0>": 259}
+STEP_TOKEN = SPECIAL["<extra_0>"]
+TEMPLATE = "{%- for m in messages %}{{- '<|im_start|>' + m.role + '\\n' + m.content + '<|im_end|>' + '\\n' }}{%- endfor %}{%- if add_generation_prompt %}{{- '<|im_start|>assistant\\n' }}{%- endif %}"
+QUESTION = {"role": "user", "content": "What is 12 + 30 - 2?"}
+STEPS = ["12 + 30 = 42.", "42 - 2 = 40.", "The answer is 40."]
 
 
 def read_safetensors(path):
@@ -118,9 +124,33 @@ def score(weights, hidden):
     return inner @ weights["score.2.weight"].T + weights["score.2.bias"]
 
 
+def encode(text):
+    """Each byte is the token of its number."""
+    pieces = re.split("(" + "|".join(re.escape(s) for s in SPECIAL) + ")", text)
+    return np.array([i for piece in pieces for i in ([SPECIAL[piece]] if piece in SPECIAL else piece.encode())])
+
+
+def render(messages):
+    return "".join(f"<|im_start|>{m['role']}\n{m['content']}<|im_end|>\n" for m in messages)
+
+
+def write_tokenizer(folder, ends):
+    """vocab.json, merges.txt and tokenizer_config.json; bytes are spelled as in GPT-2."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    spelled = {(chr(b) if b in printable else chr(256 + others.index(b))): b for b in range(256)}
+    (folder / "vocab.json").write_text(json.dumps(spelled) + "\n")
+    (folder / "merges.txt").write_text("")
+    flags = {"lstrip": False, "normalized": False, "rstrip": False, "single_word": False, "special": True}
+    (folder / "tokenizer_config.json").write_text(json.dumps({
+        "added_tokens_decoder": {str(i): {"content": s, **flags} for s, i in SPECIAL.items()}, "chat_template": TEMPLATE,
+        "eos_token": "<|endoftext|>" if ends else "<|im_end|>", "add_eos_token": ends, "tokenizer_class": "Qwen2Tokenizer",
+    }, indent=2) + "\n")
+
+
 def make(name, architecture, seed, heads_of, root="model."):
     random = np.random.default_rng(seed)
-    hidden, inner, vocabulary, layers, heads, kv_heads, d = 32, 48, 256, 2, 2, 1, 16
+    hidden, inner, vocabulary, layers, heads, kv_heads, d = 32, 48, 264, 2, 2, 1, 16
     config = {
         "architectures": [architecture], "model_type": "qwen2", "hidden_size": hidden, "intermediate_size": inner, "num_hidden_layers": layers,
         "num_attention_heads": heads, "num_key_value_heads": kv_heads, "vocab_size": vocabulary, "max_position_embeddings": 512, "rms_norm_eps": 1e-6,
@@ -155,11 +185,16 @@ def make(name, architecture, seed, heads_of, root="model."):
         matrix("score.2.weight", heads_of, hidden)
         vector("score.2.bias", heads_of, 0)
 
-    ids = random.integers(0, STEP_TOKEN, 48)
-    if architecture == "Qwen2ForProcessRewardModel":
-        ids[[11, 25, 40, 47]] = STEP_TOKEN
+    golden = {}
+    if heads_of:
+        answer = "".join(s + "<extra_0>" for s in STEPS) if architecture == "Qwen2ForProcessRewardModel" else " ".join(STEPS)
+        golden["messages"] = [QUESTION, {"role": "assistant", "content": answer}]
+        ids = encode(render(golden["messages"]))
+    else:
+        golden["text"] = "A text of which the vector is wanted: 你好."
+        ids = encode(golden["text"] + "<|endoftext|>")
     states = hidden_states(config, weights, ids, root)
-    golden = {"prompt": ids.tolist(), "last": states[-1].tolist(), "mean": states.mean(0).tolist()}
+    golden.update(prompt=ids.tolist(), last=states[-1].tolist(), mean=states.mean(0).tolist())
     if heads_of:
         scores = score(weights, states)
         if architecture == "Qwen2ForProcessRewardModel":
@@ -171,6 +206,14 @@ def make(name, architecture, seed, heads_of, root="model."):
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (folder / "pooled.json").write_text(json.dumps(golden) + "\n")
+    write_tokenizer(folder, ends=not heads_of)
+    if not heads_of:
+        kinds = ("Transformer", "Pooling", "Normalize")
+        modules = [{"idx": i, "name": str(i), "path": f"{i}_{k}" if i else "", "type": "sentence_transformers.models." + k} for i, k in enumerate(kinds)]
+        (folder / "modules.json").write_text(json.dumps(modules, indent=2) + "\n")
+        (folder / "1_Pooling").mkdir(exist_ok=True)
+        modes = {f"pooling_mode_{m}": m == "mean_tokens" for m in ("cls_token", "mean_tokens", "max_tokens", "lasttoken")}
+        (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": hidden, **modes}, indent=2) + "\n")
     write_safetensors(folder / "model.safetensors", weights)
 
 

@@ -32,7 +32,7 @@ internal sealed record CompletionRequest
     {
         var tokenizer = model.Tokenizer;
         string? suffix = fields.Text("suffix");
-        var prompts = string.IsNullOrEmpty(suffix) ? Prompt(fields, tokenizer) : Middle(fields, suffix, tokenizer);
+        var prompts = string.IsNullOrEmpty(suffix) ? PromptField.Read(fields, "prompt", text => Encode(text, tokenizer), MaxPrompts) ?? [Encode("", tokenizer)] : Middle(fields, suffix, tokenizer);
         var stream = StreamOptions.Read(fields);
         bool echo = fields.Boolean("echo") ?? false;
         int? logProbs = (int?)fields.Integer("logprobs", 0, Math.Min(5, limits.MaxLogProbs));
@@ -62,33 +62,6 @@ internal sealed record CompletionRequest
         return new CompletionRequest { Prompts = prompts, Options = options, Stream = stream, Echo = echo, Answered = answered, LogProbs = logProbs is not null };
     }
 
-    private static List<int[]> Prompt(RequestFields fields, Tokenizer tokenizer)
-    {
-        if (fields.Find("prompt") is not { } prompt) return [Encode("", tokenizer)];
-        if (prompt.ValueKind == JsonValueKind.String) return [Encode(prompt.GetString()!, tokenizer)];
-        if (prompt.ValueKind != JsonValueKind.Array) throw ApiException.WrongType("prompt", "a string, an array of strings, an array of token ids, or an array of arrays of token ids", RequestFields.Describe(prompt));
-        int count = prompt.GetArrayLength();
-        if (count == 0) throw new ApiException(400, "Invalid 'prompt': empty array. Expected an array with minimum length 1, but got an empty array instead.", "prompt", "empty_array");
-        if (prompt[0].ValueKind != JsonValueKind.Number) RequireFewPrompts(count);
-        switch (prompt[0].ValueKind)
-        {
-            case JsonValueKind.Number:
-                return [Ids(prompt, "prompt")];
-            case JsonValueKind.String:
-                var texts = new List<int[]>(count);
-                foreach (var element in prompt.EnumerateArray())
-                    texts.Add(element.ValueKind == JsonValueKind.String ? Encode(element.GetString()!, tokenizer) : throw ApiException.WrongType($"prompt[{texts.Count}]", "a string", RequestFields.Describe(element)));
-                return texts;
-            case JsonValueKind.Array:
-                var lists = new List<int[]>(count);
-                foreach (var element in prompt.EnumerateArray())
-                    lists.Add(element.ValueKind == JsonValueKind.Array ? Ids(element, $"prompt[{lists.Count}]") : throw ApiException.WrongType($"prompt[{lists.Count}]", "an array of token ids", RequestFields.Describe(element)));
-                return lists;
-            default:
-                throw ApiException.WrongType("prompt[0]", "a string, a token id, or an array of token ids", RequestFields.Describe(prompt[0]));
-        }
-    }
-
     /// <summary>Prompts with a suffix: each becomes what the model was trained to fill in. With <c>repository</c>, an extension, other files come before it.</summary>
     private static List<int[]> Middle(RequestFields fields, string suffix, Tokenizer tokenizer)
     {
@@ -113,8 +86,7 @@ internal sealed record CompletionRequest
     /// <exception cref="ApiException">There are more prompts than <paramref name="most"/>.</exception>
     public static void RequireFewPrompts(int count, int most = MaxPrompts)
     {
-        if (count > most)
-            throw new ApiException(400, $"Invalid 'prompt': array too long. Expected an array with maximum length {most}, but got an array with length {count} instead.", "prompt", "array_above_max_length");
+        PromptField.RequireFew("prompt", count, most);
     }
 
     /// <summary>An empty prompt is the start of a document.</summary>
@@ -122,18 +94,5 @@ internal sealed record CompletionRequest
     {
         int[] ids = tokenizer.Encode(text.Length > 0 ? text : "<|endoftext|>");
         return ids.Length > 0 ? ids : throw ApiException.InvalidValue("prompt", "Invalid 'prompt': it has no tokens.");
-    }
-
-    private static int[] Ids(JsonElement array, string path)
-    {
-        int[] ids = new int[array.GetArrayLength()];
-        if (ids.Length == 0) throw new ApiException(400, $"Invalid '{path}': empty array. Expected an array with minimum length 1, but got an empty array instead.", path, "empty_array");
-        int i = 0;
-        foreach (var element in array.EnumerateArray())
-        {
-            ids[i] = (int)RequestFields.Integer(element, $"{path}[{i}]", 0, int.MaxValue);
-            i++;
-        }
-        return ids;
     }
 }

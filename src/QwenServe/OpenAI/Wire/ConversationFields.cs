@@ -16,8 +16,7 @@ internal static class ConversationFields
     {
         var messages = fields.Array("messages") ?? throw ApiException.Missing("messages");
         if (messages.Length == 0) throw ApiException.EmptyArray("messages");
-        var conversation = new List<ConversationMessage>(messages.Length);
-        for (int i = 0; i < messages.Length; i++) conversation.Add(Message(new RequestFields(messages[i], $"messages[{i}]"), rejectUnknown));
+        var conversation = Messages(messages, "messages", rejectUnknown);
 
         var declared = Tools(fields, rejectUnknown, out var tools);
         demand = Demand(fields, declared);
@@ -34,6 +33,36 @@ internal static class ConversationFields
             AddGenerationPrompt = generates ?? !continues,
             ContinueFinalMessage = continues,
         };
+    }
+
+    /// <summary>
+    /// Conversations to be read to their end and not continued: one, or a list of them. The generation prompt is left out unless the request wants it.
+    /// </summary>
+    public static List<Conversation> ReadWhole(RequestFields fields, bool rejectUnknown)
+    {
+        var messages = fields.Array("messages") ?? throw ApiException.Missing("messages");
+        if (messages.Length == 0) throw ApiException.EmptyArray("messages");
+        bool many = messages[0].ValueKind == JsonValueKind.Array;
+        string? variables = fields.Object("chat_template_kwargs")?.Element.GetRawText();
+        bool generates = fields.Boolean("add_generation_prompt") ?? false;
+        if (!many) return [Whole(messages, "messages")];
+        return [.. messages.Select((one, i) => one.ValueKind == JsonValueKind.Array
+            ? Whole([.. one.EnumerateArray()], $"messages[{i}]")
+            : throw ApiException.WrongType($"messages[{i}]", "an array of messages", RequestFields.Describe(one)))];
+
+        Conversation Whole(JsonElement[] elements, string path) => new()
+        {
+            Messages = elements.Length > 0 ? Messages(elements, path, rejectUnknown) : throw ApiException.EmptyArray(path),
+            TemplateVariables = variables,
+            AddGenerationPrompt = generates,
+        };
+    }
+
+    private static List<ConversationMessage> Messages(JsonElement[] messages, string path, bool rejectUnknown)
+    {
+        var conversation = new List<ConversationMessage>(messages.Length);
+        for (int i = 0; i < messages.Length; i++) conversation.Add(Message(new RequestFields(messages[i], $"{path}[{i}]"), rejectUnknown));
+        return conversation;
     }
 
     private static ConversationMessage Message(RequestFields message, bool rejectUnknown)
