@@ -10,6 +10,7 @@ using QwenServe.Anthropic.Wire;
 using QwenServe.Hosting;
 using QwenServe.OpenAI;
 using QwenServe.OpenAI.Responses;
+using QwenServe.Playground;
 using QwenServe.Settings;
 using Serilog;
 using ILogger = Microsoft.Extensions.Logging.ILogger;
@@ -107,6 +108,7 @@ public sealed class ServerApp : IAsyncDisposable
         PoolingEndpoint.Map(web);
         TokenizeEndpoint.Map(web);
         OpenApiEndpoint.Map(web);
+        if (settings.Server.Playground) PlaygroundEndpoint.Map(web);
         return new ServerApp(web, settings);
     }
 

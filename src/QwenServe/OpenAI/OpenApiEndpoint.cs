@@ -84,7 +84,7 @@ internal static class OpenApiEndpoint
 
         public void OnProvidersExecuting(ApiDescriptionProviderContext context)
         {
-            foreach (var endpoint in endpoints.Endpoints.OfType<RouteEndpoint>())
+            foreach (var endpoint in endpoints.Endpoints.OfType<RouteEndpoint>().Where(e => e.Metadata.GetMetadata<IExcludeFromDescriptionMetadata>() is null))
             {
                 foreach (string method in endpoint.Metadata.GetMetadata<IHttpMethodMetadata>()?.HttpMethods ?? [])
                 {

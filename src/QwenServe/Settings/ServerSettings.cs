@@ -14,6 +14,9 @@ public sealed record ServerSettings
 
     public IReadOnlyList<string> AllowedOrigins { get; init; } = ["*"];
 
+    /// <summary>Whether <c>/</c> is a page to talk to the model with.</summary>
+    public bool Playground { get; init; } = true;
+
     public TimeSpan ShutdownTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>How long a client may leave what was sent unread.</summary>
@@ -32,6 +35,7 @@ public sealed record ServerSettings
             ApiKeys = reader.List("Server:ApiKey"),
             AllowedOrigins = origins.Count == 0 ? ["*"] : origins,
             ClientTimeout = TimeSpan.FromSeconds(reader.Number("Server:ClientTimeout", 60, 0.1, 86_400)),
+            Playground = reader.Switch("Server:Playground", true),
             ShutdownTimeout = TimeSpan.FromSeconds(reader.Number("Server:ShutdownTimeout", 30, 0, 86_400)),
         };
     }

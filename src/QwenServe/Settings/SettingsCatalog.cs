@@ -22,6 +22,7 @@ public static class SettingsCatalog
         new("Server:ServedModelName", "--served-model-name", "Name that clients use; may be repeated, the first one is written in answers. With several models one for each", "NAME", SettingKind.List),
         new("Server:AllowedOrigins", "--allowed-origins", "Origins whose pages may call the API from a browser; * for all", "ORIGIN", SettingKind.List),
         new("Server:ClientTimeout", "--client-timeout", "Seconds after which a client that does not read its stream is cut off", "SECONDS"),
+        new("Server:Playground", "--playground", "Serve the playground, a page to talk to the model with, at /; --no-playground turns it off", "", SettingKind.Switch),
         new("Server:ShutdownTimeout", "--shutdown-timeout", "Seconds that running requests get to finish after SIGTERM", "SECONDS"),
 
         new("Engine:Device", "--device", "auto, cpu, cuda or cuda:N", "DEVICE"),
