@@ -179,6 +179,30 @@ public sealed class KeyTests : IDisposable
         await UntilAsync(async () => (await PostAsync(server, "sk-1")).StatusCode == HttpStatusCode.OK);
     }
 
+    [Fact]
+    public async Task A_flood_under_one_name_fills_the_queue_for_that_name_alone()
+    {
+        var model = ScriptedModel.Saying("Hi.");
+        model.Options = o => o with { MaxQueuedRequests = 4, MaxNumSeqs = 1 };
+        await File.WriteAllTextAsync(FilePath, "sk-1 name=flood\nsk-2 name=lone");
+        await using var server = await TestServer.StartAsync(model, s => s with { Access = new AccessSettings { ApiKeyFile = FilePath } });
+        model.Device.Gate.Reset();
+        var flood = Enumerable.Range(0, 12).Select(_ => PostAsync(server, "sk-1")).ToList();
+        // One computes and four wait.
+        await UntilAsync(() => Task.FromResult(flood.Count(f => f.IsCompleted) >= 7));
+        var lone = PostAsync(server, "sk-2");
+        await UntilAsync(() => Task.FromResult(lone.IsCompleted || model.Engine!.Queued.Requests == flood.Count(f => !f.IsCompleted) - model.Engine.Metrics.Running + 1));
+        Assert.False(lone.IsCompleted);
+        model.Device.Gate.Set();
+        using var answer = await lone;
+        Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
+        var statuses = (await Task.WhenAll(flood)).Select(r => r.StatusCode).ToList();
+        Assert.All(statuses, s => Assert.True(s is HttpStatusCode.OK or HttpStatusCode.TooManyRequests));
+        string metrics = await (await server.GetAsync("/metrics")).Content.ReadAsStringAsync();
+        Assert.Contains($$"""qwenserve_requests_rejected_total{reason="queue_full",tenant="flood"} {{statuses.Count(s => s == HttpStatusCode.TooManyRequests)}}""", metrics, StringComparison.Ordinal);
+        Assert.DoesNotContain("reason=\"queue_full\",tenant=\"lone\"", metrics, StringComparison.Ordinal);
+    }
+
     private async Task<TestServer> StartAsync(string? keys, Func<QwenServeSettings, QwenServeSettings>? change = null)
     {
         if (keys is not null) await File.WriteAllTextAsync(FilePath, keys);
