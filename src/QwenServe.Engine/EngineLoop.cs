@@ -26,7 +26,7 @@ internal sealed class EngineLoop
     private readonly bool _overlap;
     private readonly List<(Sequence Sequence, string Error)> _failed = [];
     private List<SequenceGroup> _added = new(64);
-    private List<SequenceGroup> _aborted = new(64);
+    private List<(SequenceGroup Group, int Choice)> _aborted = new(64);
     private ScheduledBatch _batch;
     private ScheduledBatch _next;
     private bool _inFlight;
@@ -103,7 +103,11 @@ internal sealed class EngineLoop
             // Before there is work: however long the loop has waited, that was no step that hangs.
             Volatile.Write(ref _progressTimestamp, Stopwatch.GetTimestamp());
             foreach (var group in _added) _scheduler.Add(group);
-            foreach (var group in _aborted) _scheduler.End(group, FinishReason.Abort, null);
+            foreach (var (group, choice) in _aborted)
+            {
+                if (choice == Mailbox.AllChoices) _scheduler.End(group, FinishReason.Abort, null);
+                else _scheduler.Stop(group.Choices[choice]);
+            }
             _added.Clear();
             _aborted.Clear();
             _scheduler.EndExpired(now);

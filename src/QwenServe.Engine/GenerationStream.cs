@@ -20,7 +20,7 @@ public sealed class GenerationStream : IAsyncEnumerable<TokenEvent>, IAsyncEnume
     private bool _waiting;
     private bool _completed;
     private bool _disposed;
-    private Action<SequenceGroup>? _abort;
+    private Action<SequenceGroup, int>? _abort;
 
     internal GenerationStream(SequenceGroup group) => _group = group;
 
@@ -76,6 +76,18 @@ public sealed class GenerationStream : IAsyncEnumerable<TokenEvent>, IAsyncEnume
         }
     }
 
+    /// <summary>
+    /// Ends a choice of which a token has been read, before the next step, as <see cref="FinishReason.Stop"/>; the others go on. What was drawn
+    /// of it in the meantime still comes.
+    /// </summary>
+    public void StopChoice(int choice)
+    {
+        ArgumentOutOfRangeException.ThrowIfGreaterThanOrEqual((uint)choice, (uint)_group.Choices.Length, nameof(choice));
+        lock (_gate)
+            if (_disposed || _completed) return;
+        _abort?.Invoke(_group, choice);
+    }
+
     /// <summary>Ends reading; aborts what has not ended.</summary>
     public ValueTask DisposeAsync()
     {
@@ -87,11 +99,11 @@ public sealed class GenerationStream : IAsyncEnumerable<TokenEvent>, IAsyncEnume
         }
         _registration.Dispose();
         Wake();
-        if (abort) _abort?.Invoke(_group);
+        if (abort) _abort?.Invoke(_group, Mailbox.AllChoices);
         return ValueTask.CompletedTask;
     }
 
-    internal void OnAbort(Action<SequenceGroup> abort) => _abort = abort;
+    internal void OnAbort(Action<SequenceGroup, int> abort) => _abort = abort;
 
     internal void Append(in TokenEvent next)
     {

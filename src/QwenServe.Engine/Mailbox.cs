@@ -12,11 +12,14 @@ namespace QwenServe.Engine;
 /// </summary>
 internal sealed class Mailbox(int maxRequests, long maxTokens)
 {
+    /// <summary>Instead of a choice: the whole request.</summary>
+    public const int AllChoices = -1;
+
     private readonly object _gate = new();
     private readonly Dictionary<string, Share> _shares = new(StringComparer.Ordinal);
     private readonly DrainRate _drain = new(horizon: 10);
     private List<SequenceGroup> _added = new(64);
-    private List<SequenceGroup> _aborted = new(64);
+    private List<(SequenceGroup Group, int Choice)> _aborted = new(64);
     private int _queuedRequests;
     private long _queuedTokens;
     private double _told;
@@ -64,13 +67,13 @@ internal sealed class Mailbox(int maxRequests, long maxTokens)
         }
     }
 
-    /// <summary>Ends a request at the next step; its place in the queue is free at once.</summary>
-    public void Abort(SequenceGroup group)
+    /// <summary>Ends a request, or one choice of it, before the next step; a request's place in the queue is free at once.</summary>
+    public void Abort(SequenceGroup group, int choice)
     {
         lock (_gate)
         {
-            if (group.Counted) Release(group);
-            _aborted.Add(group);
+            if (choice == AllChoices && group.Counted) Release(group);
+            _aborted.Add((group, choice));
             Monitor.Pulse(_gate);
         }
     }
@@ -105,7 +108,7 @@ internal sealed class Mailbox(int maxRequests, long maxTokens)
     }
 
     /// <summary>Exchanges the caller's empty lists for what has come; waits for something, a ring or the timeout when asked to.</summary>
-    public void Receive(ref List<SequenceGroup> added, ref List<SequenceGroup> aborted, int waitMilliseconds)
+    public void Receive(ref List<SequenceGroup> added, ref List<(SequenceGroup Group, int Choice)> aborted, int waitMilliseconds)
     {
         lock (_gate)
         {

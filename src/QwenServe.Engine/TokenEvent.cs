@@ -6,7 +6,7 @@ public enum FinishReason : byte
     /// <summary>It goes on.</summary>
     None,
 
-    /// <summary>At a stop id, which is the event's token.</summary>
+    /// <summary>At a stop id, which is the event's token, or by <see cref="GenerationStream.StopChoice"/>.</summary>
     Stop,
 
     /// <summary>At max_tokens or the end of the context.</summary>
@@ -39,8 +39,8 @@ public readonly record struct TokenEvent
     public int Choice { get; init; }
 
     /// <summary>
-    /// The drawn id, or -1 when the event brings none (prompt log-probs, abort, error). With <see cref="FinishReason.Stop"/> it is the stop id:
-    /// part of the token count but not of the text.
+    /// The drawn id, or -1 when the event brings none (prompt log-probs, abort, error). With <see cref="FinishReason.Stop"/> it is the stop id, if
+    /// one was drawn: part of the token count but not of the text.
     /// </summary>
     public int Token { get; init; } = -1;
 

@@ -92,6 +92,14 @@ internal sealed class Scheduler
         Compact();
     }
 
+    /// <summary>Ends one choice at its reader's word.</summary>
+    public void Stop(Sequence sequence)
+    {
+        // Nothing has been drawn while the first choice computes the prompt for all.
+        if (sequence.State != SequenceState.Finished && sequence.Group.Unforked == 0) End(sequence, FinishReason.Stop, null);
+        Compact();
+    }
+
     /// <summary>Ends one choice with an error of its own.</summary>
     public void Fail(Sequence sequence, string error)
     {

@@ -78,12 +78,15 @@ public sealed class OutputPipeline
     public long Settled => _received - (_stops?.HeldLength ?? 0) - (_reasoning?.HeldLength ?? 0) - (_tools?.HeldLength ?? 0);
 
     /// <summary>Takes the next piece of text and adds the deltas that are settled by it.</summary>
-    public void Feed(string text, List<OutputDelta> output)
+    /// <param name="text">The piece.</param>
+    /// <param name="output">Receives the deltas.</param>
+    /// <param name="mayStop">Whether a stop string that is complete in this piece ends the output; if not, it is text.</param>
+    public void Feed(string text, List<OutputDelta> output, bool mayStop = true)
     {
         ArgumentNullException.ThrowIfNull(text);
         ArgumentNullException.ThrowIfNull(output);
         _received += text.Length;
-        Split(_stops is null ? text : _stops.Feed(text), output);
+        Split(_stops is null ? text : _stops.Feed(text, mayStop), output);
     }
 
     /// <summary>The output has ended: what was held back is settled.</summary>

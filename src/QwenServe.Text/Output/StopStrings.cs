@@ -39,7 +39,9 @@ public sealed class StopStrings
     public int HeldLength => Matched is null ? _nodes[_node].Depth : 0;
 
     /// <summary>Takes the next piece and returns the text that is settled by it, which may be empty.</summary>
-    public string Feed(string text)
+    /// <param name="text">The piece.</param>
+    /// <param name="mayMatch">Whether a stop string that is complete in this piece counts; if not, it is text, and one that begins in it may still count.</param>
+    public string Feed(string text, bool mayMatch = true)
     {
         ArgumentNullException.ThrowIfNull(text);
         if (Matched is not null) return "";
@@ -53,7 +55,7 @@ public sealed class StopStrings
                 i += skip;
             }
             _node = Step(_node, text[i]);
-            if (_nodes[_node].Match is not { } match) continue;
+            if (!mayMatch || _nodes[_node].Match is not { } match) continue;
             Matched = match;
             var end = heldBefore.Depth + i + 1;
             return Join(heldBefore, text, _includeStop ? end : end - match.Length);

@@ -101,7 +101,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         for (int g = 0; g < generations.Length; g++)
         {
             var choices = new Choice[options.Choices];
-            for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), logProbs, tokenizer);
+            for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), options.Sampling.MinTokens, logProbs, tokenizer);
             // The whole reservation is the first one's: what all have used is settled against it.
             generations[g] = new TextGeneration(streams[g], prompts[g].Length, choices, caller, g == 0 ? reserved : 0);
         }
@@ -146,7 +146,7 @@ internal sealed class TextGeneration : IAsyncDisposable
     {
         if (e.PromptLogProbs is not null) PromptLogProbs = e.PromptLogProbs;
         var choice = _choices[e.Choice];
-        // A choice that a stop string has ended may still get tokens while its siblings run.
+        // A choice that a stop string has ended may still get what was drawn before the engine heard of it.
         if (choice.Ended) return;
         if (e.Finish is FinishReason.Error) throw ApiException.Internal(e.Error ?? "The generation failed.");
         if (e.Finish is FinishReason.Timeout) throw ApiException.Timeout(e.Error ?? "the request's time is over");
@@ -154,7 +154,9 @@ internal sealed class TextGeneration : IAsyncDisposable
         if (e.Token >= 0) CompletionTokens++;
         if (e.Token >= 0 && choice.Reasons) ReasoningTokens++;
         var delta = DeltaOf(e.Choice);
-        if (choice.Take(in e, delta)) _open--;
+        if (!choice.Take(in e, delta)) return;
+        _open--;
+        if (e.Finish == FinishReason.None) _stream.StopChoice(e.Choice);
     }
 
     private ChoiceDelta DeltaOf(int choice)
@@ -180,10 +182,11 @@ internal sealed class TextGeneration : IAsyncDisposable
     }
 
     /// <summary>The text side of one choice.</summary>
-    private sealed class Choice(Detokenizer detokenizer, OutputPipeline pipeline, bool logProbs, Tokenizer tokenizer)
+    private sealed class Choice(Detokenizer detokenizer, OutputPipeline pipeline, int minTokens, bool logProbs, Tokenizer tokenizer)
     {
         private readonly Queue<(TokenRecord Record, long Start, long End)> _unsettled = new();
         private long _fed;
+        private int _tokens;
 
         public bool Ended { get; private set; }
 
@@ -208,6 +211,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         private void Push(in TokenEvent e, List<OutputDelta> output)
         {
             long start = _fed;
+            _tokens++;
             string text = detokenizer.Push(e.Token);
             Feed(text, output);
             if (!logProbs) return;
@@ -220,7 +224,8 @@ internal sealed class TextGeneration : IAsyncDisposable
         {
             if (text.Length == 0) return;
             _fed += text.Length;
-            pipeline.Feed(text, output);
+            // As vLLM: a stop string counts when it is complete behind the first min_tokens tokens.
+            pipeline.Feed(text, output, _tokens > minTokens);
         }
 
         private void End(bool truncated, ChoiceDelta delta)

@@ -92,6 +92,44 @@ public class CompletionTests
     }
 
     [Fact]
+    public async Task Each_choice_ends_at_its_stop_string()
+    {
+        var model = ScriptedModel.Endless();
+        // The reader is to be heard of long before max_tokens.
+        model.Device.StepTime = TimeSpan.FromMilliseconds(50);
+        await using var server = await TestServer.StartAsync(model);
+        var answer = await PostAsync(server, """{"model":"short","prompt":"x","n":3,"stop":"three","max_tokens":400}""");
+        var choices = answer.GetProperty("choices").EnumerateArray().ToList();
+        Assert.Equal(3, choices.Count);
+        Assert.All(choices, c => Assert.Equal(("one two ", "stop"), (c.GetProperty("text").GetString(), c.GetProperty("finish_reason").GetString())));
+        Assert.Equal(3 * ScriptedModel.Tokenizer.Encode("one two three").Length, answer.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+        // The engine heard of each one, and of none as of a client who left.
+        var metrics = model.Engine!.Metrics;
+        Assert.True(SpinWait.SpinUntil(() => metrics.Running == 0, TimeSpan.FromMinutes(1)));
+        Assert.Equal((3, 0), (metrics.Ended(QwenServe.Engine.FinishReason.Stop), metrics.Ended(QwenServe.Engine.FinishReason.Abort)));
+    }
+
+    [Theory]
+    [InlineData(0, "one ")]
+    [InlineData(4, "one STOP two ")]
+    [InlineData(40, "one STOP two STOP three")]
+    public async Task A_stop_string_ends_nothing_within_the_least_tokens(int words, string expected)
+    {
+        const string text = "one STOP two STOP three";
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying(text));
+        int least = words == 4 ? ScriptedModel.Tokenizer.Encode("one STOP two").Length : words;
+        foreach (string stream in (string[])["", ",\"stream\":true"])
+        {
+            string body = $$"""{"model":"short","prompt":"x","stop":["STOP"],"min_tokens":{{least}},"max_tokens":40{{stream}}}""";
+            var choices = stream.Length == 0
+                ? [(await PostAsync(server, body)).GetProperty("choices")[0]]
+                : ChatTests.Parse(await server.StreamAsync(Path, body)).Select(c => c.GetProperty("choices")[0]).ToList();
+            Assert.StartsWith(expected, string.Concat(choices.Select(c => c.GetProperty("text").GetString())), StringComparison.Ordinal);
+            if (words < 40) Assert.Equal(expected, string.Concat(choices.Select(c => c.GetProperty("text").GetString())));
+        }
+    }
+
+    [Fact]
     public async Task A_suffix_builds_the_models_own_prompt_and_stops_at_its_markers()
     {
         // The script repeats the prompt, its markers respelled so that they do not end the answer; the last one does.

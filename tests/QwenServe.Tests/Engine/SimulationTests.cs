@@ -66,6 +66,7 @@ public class SimulationTests
             }
             Assert.True(scripted.Engine.Scheduler.TenantCount <= Tenants.Length);
             if (submitted.Count > 0 && random.Next(20) == 0) submitted[random.Next(Math.Max(0, submitted.Count - 10), submitted.Count)].Abort();
+            if (submitted.Count > 0 && random.Next(20) == 0) submitted[random.Next(Math.Max(0, submitted.Count - 10), submitted.Count)].Stop(random);
             scripted.Step();
             foreach (var one in submitted) one.Read();
         }
@@ -191,6 +192,7 @@ public class SimulationTests
     private sealed class Submitted(GenerationRequest request, GenerationStream stream)
     {
         private readonly List<TokenEvent> _events = [];
+        private readonly HashSet<int> _stopped = [];
         private bool _aborted;
 
         public GenerationRequest Request => request;
@@ -204,6 +206,14 @@ public class SimulationTests
         {
             _aborted = true;
             _ = stream.DisposeAsync().AsTask();
+        }
+
+        public void Stop(Random random)
+        {
+            int choice = random.Next(request.Choices);
+            if (!_events.Any(e => e.Choice == choice && e.Token >= 0)) return;
+            _stopped.Add(choice);
+            stream.StopChoice(choice);
         }
 
         public void Check(int maxModelLength)
@@ -251,6 +261,11 @@ public class SimulationTests
                 }
                 Assert.All(events.SkipLast(1), e => Assert.Equal(FinishReason.None, e.Finish));
                 if (_aborted) continue;
+                if (_stopped.Contains(choice) && got.Count < tokens.Count)
+                {
+                    Assert.Equal((FinishReason.Stop, -1), (events[^1].Finish, events[^1].Token));
+                    continue;
+                }
                 Assert.Equal(tokens.Count, got.Count);
                 Assert.Equal(finish, events[^1].Finish);
             }

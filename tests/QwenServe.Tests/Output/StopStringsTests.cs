@@ -37,6 +37,26 @@ public class StopStringsTests
     }
 
     [Fact]
+    public void A_match_counts_where_it_may_and_its_beginning_may_lie_before()
+    {
+        var stops = new StopStrings(["STOP", "TOP SECRET"]);
+        Assert.Equal("a ", stops.Feed("a STOP", mayMatch: false));
+        Assert.Equal("STOP b ", stops.Feed(" b ST", mayMatch: false));
+        Assert.Equal(2, stops.HeldLength);
+        Assert.Equal("", stops.Feed("OP c"));
+        Assert.Equal("STOP", stops.Matched);
+
+        stops = new StopStrings(["STOP", "TOP SECRET"]);
+        Assert.Equal("", stops.Feed("STOP", mayMatch: false));
+        Assert.Equal("S", stops.Feed(" SECRET"));
+        Assert.Equal("TOP SECRET", stops.Matched);
+
+        stops = new StopStrings(["STOP"]);
+        stops.Feed("STOP", mayMatch: false);
+        Assert.Equal("STOP", stops.Flush());
+    }
+
+    [Fact]
     public void Agrees_with_a_search_of_the_whole_text_for_any_pieces()
     {
         for (var i = 0; i < 20_000; i++)

@@ -255,6 +255,65 @@ public class SchedulerTests
         Assert.Equal(0, again.CachedTokens);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void A_stopped_choice_computes_no_more_and_its_siblings_go_on(bool overlap)
+    {
+        using var scripted = new ScriptedEngine(Small with { OverlapSteps = overlap });
+        int[][] alone = [.. Enumerable.Range(0, 3).Select(choice =>
+        {
+            var stream = scripted.Submit(Prompt(6), 20, choices: 3);
+            scripted.Drain();
+            return Tokens(Read(stream), choice);
+        })];
+        var events = new List<TokenEvent>();
+        var stopped = scripted.Submit(Prompt(6), 20, choices: 3);
+        while (Tokens(events, 1).Length < 5)
+        {
+            scripted.Step();
+            events.AddRange(Read(stopped));
+        }
+        int drawn = Tokens(events, 1).Length;
+        stopped.StopChoice(1);
+        scripted.Step();
+        Assert.Equal(2, scripted.Engine.Scheduler.RunningCount);
+        scripted.Drain();
+        events.AddRange(Read(stopped));
+        Assert.Equal(alone[0], Tokens(events, 0));
+        Assert.Equal(alone[2], Tokens(events, 2));
+        Assert.Equal(drawn, Tokens(events, 1).Length);
+        Assert.Equal(FinishReason.Stop, events.Last(e => e.Choice == 1).Finish);
+        Assert.Equal((1, 0), (scripted.Engine.Metrics.Ended(FinishReason.Stop), scripted.Engine.Metrics.Ended(FinishReason.Abort)));
+        Assert.Equal(scripted.Engine.Cache.BlockCount, scripted.Engine.Cache.FreeBlocks);
+    }
+
+    [Fact]
+    public void The_last_choice_stopped_ends_the_request()
+    {
+        using var scripted = new ScriptedEngine(Small);
+        var stream = scripted.Submit(Prompt(6), 20, choices: 2);
+        scripted.Step();
+        stream.StopChoice(0);
+        stream.StopChoice(1);
+        stream.StopChoice(1);
+        scripted.Step();
+        Assert.False(scripted.Engine.Loop.HasWork);
+        Assert.Equal(2, scripted.Engine.Metrics.Ended(FinishReason.Stop));
+    }
+
+    [Fact]
+    public void A_choice_is_not_stopped_before_its_prompt_is_computed_for_all()
+    {
+        using var scripted = new ScriptedEngine(Small);
+        var stream = scripted.Submit(Prompt(40), 3, choices: 2);
+        scripted.Step();
+        stream.StopChoice(0);
+        scripted.Drain();
+        var events = Read(stream);
+        Assert.Equal((3, 3), (Tokens(events, 0).Length, Tokens(events, 1).Length));
+    }
+
     [Fact]
     public void A_grammar_that_fails_ends_its_own_choice_only()
     {
