@@ -17,6 +17,8 @@ namespace QwenServe.Engine;
 /// </summary>
 internal sealed class EngineLoop
 {
+    private static readonly TimeSpan MemoryAge = TimeSpan.FromSeconds(10);
+
     private readonly ModelRunner _runner;
     private readonly Scheduler _scheduler;
     private readonly Mailbox _mailbox;
@@ -34,6 +36,8 @@ internal sealed class EngineLoop
     private long _stopTimestamp = long.MaxValue;
     private long _progressTimestamp = Stopwatch.GetTimestamp();
     private long _mark;
+    private long _availableMemory;
+    private long _memoryTimestamp;
 
     public EngineLoop(ModelRunner runner, Scheduler scheduler, Mailbox mailbox, Outbox outbox, MaskFiller masks, EngineMetrics metrics, bool overlap)
     {
@@ -47,6 +51,8 @@ internal sealed class EngineLoop
         _batch = new ScheduledBatch(runner.Limits, runner.MaskStride);
         _next = new ScheduledBatch(runner.Limits, runner.MaskStride);
         _scheduler.LeftQueue = mailbox.Leave;
+        _availableMemory = runner.AvailableMemory;
+        _memoryTimestamp = _mark = Stopwatch.GetTimestamp();
     }
 
     /// <summary>Whether there is anything to compute or to wait for.</summary>
@@ -54,6 +60,9 @@ internal sealed class EngineLoop
 
     /// <summary>What broke the loop, or null.</summary>
     public string? Fault { get; private set; }
+
+    /// <summary>Bytes that the device could still give, looked up every ten seconds while there is work.</summary>
+    public long AvailableMemory => Interlocked.Read(ref _availableMemory);
 
     /// <summary>When the loop last got on.</summary>
     public long ProgressTimestamp => Volatile.Read(ref _progressTimestamp);
@@ -102,7 +111,11 @@ internal sealed class EngineLoop
             _mailbox.Receive(ref _added, ref _aborted, idle && wait && stop == long.MaxValue ? Timeout.Infinite : 0);
             // Before there is work: however long the loop has waited, that was no step that hangs.
             Volatile.Write(ref _progressTimestamp, Stopwatch.GetTimestamp());
-            foreach (var group in _added) _scheduler.Add(group);
+            foreach (var group in _added)
+            {
+                _metrics.Muted = group.Request.WarmUp;
+                _scheduler.Add(group);
+            }
             foreach (var (group, choice) in _aborted)
             {
                 if (choice == Mailbox.AllChoices) _scheduler.End(group, FinishReason.Abort, null);
@@ -117,6 +130,11 @@ internal sealed class EngineLoop
             if (stop != long.MaxValue && (!HasWork || Stopwatch.GetTimestamp() >= stop)) return false;
             if (!HasWork && wait) continue;
             if (!idle) Took(StepStage.Receive);
+            if (Stopwatch.GetElapsedTime(_memoryTimestamp, _mark) > MemoryAge)
+            {
+                Interlocked.Exchange(ref _availableMemory, _runner.AvailableMemory);
+                _memoryTimestamp = _mark;
+            }
             return true;
         }
     }

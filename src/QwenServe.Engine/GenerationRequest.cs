@@ -42,6 +42,9 @@ public sealed class GenerationRequest
     /// <summary>Ends the request with <see cref="FinishReason.Timeout"/> this long after its arrival.</summary>
     public TimeSpan? Timeout { get; init; }
 
+    /// <summary>Whether it only makes the engine warm: metrics count nothing until the next request that does not.</summary>
+    public bool WarmUp { get; init; }
+
     /// <summary>Tokens that it counts for in the queue.</summary>
     internal long Weight => (long)Prompt.Length * Choices;
 }

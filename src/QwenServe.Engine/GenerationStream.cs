@@ -30,6 +30,9 @@ public sealed class GenerationStream : IAsyncEnumerable<TokenEvent>, IAsyncEnume
     /// <summary>Prompt tokens whose keys and values came from the prefix cache; known from the first event on.</summary>
     public int CachedTokens => _group.CachedTokens;
 
+    /// <summary>When it came, was begun, and gave its first and its last token so far.</summary>
+    public RequestTimes Times => _group.Times;
+
     /// <summary>The event that the last true of <see cref="MoveNextAsync"/> stands for.</summary>
     public TokenEvent Current { get; private set; }
 

@@ -27,12 +27,13 @@ public sealed class InferenceEngine : IAsyncDisposable
         _options = options;
         _runner = runner;
         _mailbox = new Mailbox(options.MaxQueuedRequests, options.MaxQueuedTokens);
-        _masks = new MaskFiller(Math.Clamp(Environment.ProcessorCount / 4, 1, 4));
         Metrics = new EngineMetrics(runner.MaxModelLength);
+        _masks = new MaskFiller(Math.Clamp(Environment.ProcessorCount / 4, 1, 4), Metrics.MaskFilled);
         Cache = new KvCache(runner.BlockCount, runner.BlockSize, options.EnablePrefixCaching);
         var outbox = new Outbox();
         Scheduler = new Scheduler(runner.Limits, Cache, outbox, Metrics);
-        Metrics.Observe(() => (Scheduler.RunningCount, Scheduler.WaitingCount, Cache.Usage, Cache.Evictions));
+        Metrics.Observe(() => (Scheduler.RunningCount, Scheduler.WaitingCount, Scheduler.UnforkedCount, Cache.Usage, Cache.Evictions));
+        Metrics.DescribeMemory(() => (runner.KvCacheBytes, Loop!.AvailableMemory));
         Metrics.DescribeCache(
             new("block_size", Text(runner.BlockSize)),
             new("num_gpu_blocks", Text(runner.BlockCount)),

@@ -81,16 +81,21 @@ public sealed class ServerApp : IAsyncDisposable
             // Browsers' SDKs send a dozen x-stainless-* headers; allowing any reflects what was asked for.
             policy.AllowAnyHeader().AllowAnyMethod().WithExposedHeaders([RequestIds.Header, MessagesError.RequestIdHeader, "retry-after", "x-should-retry", .. ApiTenant.Headers]).SetPreflightMaxAge(TimeSpan.FromHours(1));
         }));
-        services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits).AddSingleton(settings.Access);
+        services.AddSingleton(settings).AddSingleton(settings.Server).AddSingleton(settings.Limits).AddSingleton(settings.Access).AddSingleton(settings.Log).AddSingleton(settings.Telemetry);
         services.AddSingleton(TimeProvider.System).AddSingleton<ApiKeyRing>().AddSingleton<ServerCertificate>().AddSingleton<TenantMetrics>();
         services.AddSingleton<Lifecycle>().AddSingleton<HttpMetrics>().AddSingleton<ModelHost>().AddSingleton(loader);
         OpenApiEndpoint.AddServices(services);
-        services.AddSingleton<Metrics>().AddSingleton<ResponseStore>();
+        services.AddSingleton<Tracing>().AddSingleton<Metrics>().AddSingleton<ResponseStore>();
 
         var web = builder.Build();
         // What is wrong with keys or certificate is said before anything begins.
         web.Services.GetRequiredService<ApiKeyRing>();
         if (settings.Access.SslCertFile is not null) web.Services.GetRequiredService<ServerCertificate>();
+        if (settings.Telemetry.TracesAreOn)
+        {
+            web.Services.GetRequiredService<Tracing>();
+            web.UseMiddleware<RequestTracing>();
+        }
         web.UseMiddleware<RequestIds>();
         web.UseMiddleware<HttpMetricsMiddleware>();
         web.UseRouting();

@@ -28,13 +28,17 @@ public sealed class EngineMetrics : IDisposable
     private static readonly double[] LatencyBuckets = [0.3, 0.5, 0.8, 1, 1.5, 2, 2.5, 5, 10, 15, 20, 30, 40, 50, 60, 120, 240, 480, 960, 1920, 7680];
     private static readonly double[] TokenGapBuckets = [0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80];
     private static readonly double[] FirstTokenBuckets = [0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10, 20, 40, 80, 160, 640, 2560];
+    private static readonly double[] FineBuckets = [0.0001, 0.0002, 0.0005, 0.001, 0.002, 0.003, 0.004, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1, 2, 5, 10, 30];
     private static readonly double[] StepBuckets = [1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5];
     private static readonly long[] IterationBuckets = [1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096, 8192, 16384];
+    private static readonly string[] SleepStates = ["awake", "weights_offloaded", "discard_all"];
     private static readonly KeyValuePair<string, object?>[] StageTags = [.. Enum.GetNames<StepStage>().Select(n => new KeyValuePair<string, object?>("stage", n.ToLowerInvariant()))];
 
     private readonly Meter _meter = new(MeterName);
     private readonly Histogram<double> _timeToFirstToken;
     private readonly Histogram<double> _interTokenLatency;
+    private readonly Histogram<double> _fineTimeToFirstToken;
+    private readonly Histogram<double> _fineInterTokenLatency;
     private readonly Histogram<double> _timePerOutputToken;
     private readonly Histogram<double> _endToEnd;
     private readonly Histogram<double> _queueTime;
@@ -49,15 +53,26 @@ public sealed class EngineMetrics : IDisposable
     private readonly Histogram<long> _requestPrefillComputed;
     private readonly Histogram<long> _requestChoices;
     private readonly Histogram<double> _stepTime;
+    private readonly Histogram<double> _maskTime;
     private readonly long[] _ended = new long[Enum.GetValues<FinishReason>().Length];
-    private Func<(int Running, int Waiting, double KvUsage, long Evictions)> _state = () => default;
+    private Func<(int Running, int Waiting, int Unforked, double KvUsage, long Evictions)> _state = () => default;
 
     public EngineMetrics(int maxModelLength)
     {
         var lengths = Buckets125(maxModelLength);
         _meter.CreateObservableGauge("vllm.num_requests_running", () => _state().Running, null, "Choices in the batch.");
         _meter.CreateObservableGauge("vllm.num_requests_waiting", () => _state().Waiting, null, "Choices waiting to be computed.");
-        _meter.CreateObservableGauge("vllm.num_requests_waiting_by_reason", () => new Measurement<int>(_state().Waiting, new KeyValuePair<string, object?>("reason", "capacity")), null, "Choices waiting, by reason.");
+        _meter.CreateObservableGauge("vllm.num_requests_waiting_by_reason", () =>
+        {
+            var state = _state();
+            return new[]
+            {
+                new Measurement<int>(state.Waiting - state.Unforked, new KeyValuePair<string, object?>("reason", "capacity")),
+                new Measurement<int>(state.Unforked, new KeyValuePair<string, object?>("reason", "deferred")),
+            };
+        }, null, "Choices waiting: for room, or for the prompt that the first choice of their request computes.");
+        _meter.CreateObservableGauge("vllm.engine_sleep_state", () => SleepStates
+            .Select(s => new Measurement<int>(s == "awake" ? 1 : 0, new KeyValuePair<string, object?>("sleep_state", s))), null, "1 for the state that the engine is in, which is always awake.");
         _meter.CreateObservableGauge("vllm.kv_cache_usage_perc", () => _state().KvUsage, null, "Share of KV blocks in use, 0 to 1.");
         Total("vllm.prompt_tokens", () => PromptTokens, "Prompt tokens processed.");
         Total("vllm.prompt_tokens_cached", () => CachedPromptTokens, "Prompt tokens found in the prefix cache.");
@@ -85,6 +100,8 @@ public sealed class EngineMetrics : IDisposable
 
         _timeToFirstToken = Seconds("vllm.time_to_first_token_seconds", FirstTokenBuckets, "From arrival to the first token.");
         _interTokenLatency = Seconds("vllm.inter_token_latency_seconds", TokenGapBuckets, "Between two tokens of a choice.");
+        _fineTimeToFirstToken = Seconds("qwenserve.time_to_first_token_seconds", FineBuckets, "From arrival to the first token, in finer buckets.");
+        _fineInterTokenLatency = Seconds("qwenserve.inter_token_latency_seconds", FineBuckets, "Between two tokens of a choice, in finer buckets.");
         _timePerOutputToken = Seconds("vllm.request_time_per_output_token_seconds", TokenGapBuckets, "Mean time between the tokens of a choice.");
         _endToEnd = Seconds("vllm.e2e_request_latency_seconds", LatencyBuckets, "From arrival to the last token.");
         _queueTime = Seconds("vllm.request_queue_time_seconds", LatencyBuckets, "From arrival to the first step.");
@@ -92,6 +109,7 @@ public sealed class EngineMetrics : IDisposable
         _prefillTime = Seconds("vllm.request_prefill_time_seconds", LatencyBuckets, "From the first step to the first token.");
         _decodeTime = Seconds("vllm.request_decode_time_seconds", LatencyBuckets, "From the first token to the last.");
         _stepTime = Seconds("qwenserve.step_stage_seconds", StepBuckets, "Time of the engine thread by stage of a step.");
+        _maskTime = Seconds("qwenserve.grammar_mask_seconds", [1e-6, 2e-6, 5e-6, .. StepBuckets], "Telling a grammar the last token and filling the mask of the next.");
         _iterationTokens = Tokens("vllm.iteration_tokens_total", IterationBuckets, "Prompt and generated tokens a step.");
         _requestPromptTokens = Tokens("vllm.request_prompt_tokens", lengths, "Prompt tokens a choice.");
         _requestGenerationTokens = Tokens("vllm.request_generation_tokens", lengths, "Generated tokens a choice.");
@@ -111,6 +129,9 @@ public sealed class EngineMetrics : IDisposable
 
     /// <summary>The meter whose instruments these are; tells the figures of one engine from those of another in the same process.</summary>
     public Meter Meter => _meter;
+
+    /// <summary>Engine thread: whether nothing is counted.</summary>
+    internal bool Muted { get; set; }
 
     public int Running => _state().Running;
 
@@ -157,26 +178,52 @@ public sealed class EngineMetrics : IDisposable
         return [.. buckets];
     }
 
-    internal void Observe(Func<(int Running, int Waiting, double KvUsage, long Evictions)> state) => _state = state;
+    internal void Observe(Func<(int Running, int Waiting, int Unforked, double KvUsage, long Evictions)> state) => _state = state;
 
     /// <summary>What the KV cache is, as the labels of a gauge that is always 1.</summary>
     internal void DescribeCache(params KeyValuePair<string, object?>[] labels)
         => _meter.CreateObservableGauge("vllm.cache_config_info", () => new Measurement<int>(1, labels), null, "The KV cache's configuration.");
 
+    /// <summary>The device's memory by what it is, in bytes.</summary>
+    internal void DescribeMemory(Func<(long KvCache, long Available)> memory)
+        => _meter.CreateObservableGauge("qwenserve.device_memory_bytes", () =>
+        {
+            var (kvCache, available) = memory();
+            return new[]
+            {
+                new Measurement<long>(kvCache, new KeyValuePair<string, object?>("kind", "kv_cache")),
+                new Measurement<long>(available, new KeyValuePair<string, object?>("kind", "available")),
+            };
+        }, null, "Memory of the device: the KV cache, and what is left, as of the last time the engine looked.");
+
     internal void RequestRefused() => Interlocked.Increment(ref _refused);
 
     internal void PrefixLooked(int tokens, int hits)
     {
+        if (Muted) return;
         PrefixQueries += tokens;
         PrefixHits += hits;
     }
 
-    internal void Preempted() => Preemptions++;
+    internal void Preempted()
+    {
+        if (!Muted) Preemptions++;
+    }
 
-    internal void NonFiniteRow() => NonFiniteRows++;
+    internal void NonFiniteRow()
+    {
+        if (!Muted) NonFiniteRows++;
+    }
+
+    /// <summary>Any thread.</summary>
+    internal void MaskFilled(long ticks)
+    {
+        if (_maskTime.Enabled) _maskTime.Record((double)ticks / Stopwatch.Frequency);
+    }
 
     internal void PromptComputed(SequenceGroup group)
     {
+        if (Muted) return;
         PromptTokens += group.Request.Prompt.Length;
         CachedPromptTokens += group.CachedTokens;
     }
@@ -186,13 +233,22 @@ public sealed class EngineMetrics : IDisposable
         if (sequence.FirstTokenTimestamp == 0)
         {
             sequence.FirstTokenTimestamp = now;
-            _timeToFirstToken.Record(Elapsed(sequence.Group.Request.ArrivalTimestamp, now));
+            if (Muted) return;
+            double first = Elapsed(sequence.Group.Request.ArrivalTimestamp, now);
+            _timeToFirstToken.Record(first);
+            _fineTimeToFirstToken.Record(first);
         }
-        else if (_interTokenLatency.Enabled) _interTokenLatency.Record(Elapsed(sequence.LastTokenTimestamp, now));
+        else if (_interTokenLatency.Enabled && !Muted)
+        {
+            double gap = Elapsed(sequence.LastTokenTimestamp, now);
+            _interTokenLatency.Record(gap);
+            _fineInterTokenLatency.Record(gap);
+        }
     }
 
     internal void StepCommitted(int promptTokens, int generated)
     {
+        if (Muted) return;
         Steps++;
         GenerationTokens += generated;
         _iterationTokens.Record(promptTokens + generated);
@@ -206,11 +262,12 @@ public sealed class EngineMetrics : IDisposable
 
     internal void StageTook(StepStage stage, long ticks)
     {
-        if (_stepTime.Enabled) _stepTime.Record((double)ticks / Stopwatch.Frequency, StageTags[(int)stage]);
+        if (_stepTime.Enabled && !Muted) _stepTime.Record((double)ticks / Stopwatch.Frequency, StageTags[(int)stage]);
     }
 
     internal void ChoiceEnded(Sequence sequence, FinishReason reason)
     {
+        if (Muted) return;
         _ended[(int)reason]++;
         var group = sequence.Group;
         _requestPromptTokens.Record(sequence.PromptLength);
@@ -229,6 +286,7 @@ public sealed class EngineMetrics : IDisposable
 
     internal void RequestEnded(SequenceGroup group)
     {
+        if (Muted) return;
         _requestChoices.Record(group.Choices.Length);
         _requestMaxTokens.Record(group.MaxOutput);
         _requestPrefillComputed.Record(group.Request.Prompt.Length - group.CachedTokens);

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using QwenServe.Engine.Scheduling;
 
 namespace QwenServe.Engine.Execution;
@@ -9,6 +10,7 @@ namespace QwenServe.Engine.Execution;
 internal sealed class MaskFiller : IDisposable
 {
     private readonly object _gate = new();
+    private readonly Action<long> _filled;
     private readonly Thread[] _threads;
     private readonly List<int> _jobs = new(64);
     private readonly List<(Sequence Sequence, string Error)> _failed = [];
@@ -17,8 +19,11 @@ internal sealed class MaskFiller : IDisposable
     private int _done;
     private bool _stopped;
 
-    public MaskFiller(int threads)
+    /// <param name="threads">Threads beside the engine's.</param>
+    /// <param name="filled">Told of each mask how long it took, in <see cref="Stopwatch"/> ticks; by any thread.</param>
+    public MaskFiller(int threads, Action<long> filled)
     {
+        _filled = filled;
         _threads = new Thread[threads];
         for (int i = 0; i < threads; i++)
         {
@@ -102,6 +107,7 @@ internal sealed class MaskFiller : IDisposable
         var sample = batch.Samples[index];
         var sequence = sample.Sequence;
         string? error = null;
+        long begun = Stopwatch.GetTimestamp();
         try
         {
             int token = sequence.UnacceptedToken;
@@ -120,6 +126,7 @@ internal sealed class MaskFiller : IDisposable
         {
             error = $"the grammar failed: {e.Message}";
         }
+        _filled(Stopwatch.GetTimestamp() - begun);
         lock (_gate)
         {
             if (error is not null) failed.Add((sequence, error));

@@ -72,6 +72,9 @@ public sealed class ModelRunner : IDisposable
 
     public string DeviceDescription => _device.Description;
 
+    /// <summary>Bytes that the device could still give; engine thread.</summary>
+    internal long AvailableMemory => _device.AvailableMemory;
+
     /// <summary>Words of a grammar mask.</summary>
     internal int MaskStride => _sampling.MaskStride;
 

@@ -63,6 +63,9 @@ internal sealed class Scheduler
     /// <summary>Choices that wait, those for the prompt of their first choice included.</summary>
     public int WaitingCount => _waiting.Count + _unforked;
 
+    /// <summary>Those of <see cref="WaitingCount"/> that wait for the prompt of their first choice.</summary>
+    public int UnforkedCount => _unforked;
+
     public bool HasWork => _runningCount > 0 || _waiting.Count > 0;
 
     public KvCache Cache => _cache;

@@ -109,6 +109,21 @@ internal sealed class SequenceGroup
 
     public int GeneratedTokens { get; set; }
 
+    /// <summary>Any thread; what is still under way may be a step old.</summary>
+    public RequestTimes Times
+    {
+        get
+        {
+            long first = 0, last = 0;
+            foreach (var choice in Choices)
+            {
+                if (choice.FirstTokenTimestamp != 0 && (first == 0 || choice.FirstTokenTimestamp < first)) first = choice.FirstTokenTimestamp;
+                last = Math.Max(last, choice.LastTokenTimestamp);
+            }
+            return new RequestTimes(Request.ArrivalTimestamp, ScheduledTimestamp, first, last);
+        }
+    }
+
     private static SamplingRow MakeDraw(SamplingParameters sampling, ulong seed) => new()
     {
         Target = -1,

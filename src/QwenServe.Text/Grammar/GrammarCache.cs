@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 
 namespace QwenServe.Text.Grammar;
@@ -11,6 +12,9 @@ public sealed class GrammarCache(int capacity = 128)
     private readonly Lock _gate = new();
     private readonly Dictionary<(string Kind, string Text), LinkedListNode<((string, string) Key, Grammar Grammar)>> _known = [];
     private readonly LinkedList<((string, string) Key, Grammar Grammar)> _byUse = [];
+
+    /// <summary>Told how long each grammar took that was not at hand; any thread.</summary>
+    public Action<TimeSpan>? Made { get; init; }
 
     /// <inheritdoc cref="Grammar.FromJsonSchema"/>
     public Grammar FromJsonSchema(JsonElement schema) => Get("schema", schema.GetRawText(), () => Grammar.FromJsonSchema(schema));
@@ -35,7 +39,9 @@ public sealed class GrammarCache(int capacity = 128)
                 return node.Value.Grammar;
             }
         }
+        long begun = Stopwatch.GetTimestamp();
         var grammar = make();
+        Made?.Invoke(Stopwatch.GetElapsedTime(begun));
         lock (_gate)
         {
             if (_known.ContainsKey(key)) return grammar;

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 
 namespace QwenServe.Access;
@@ -13,6 +14,7 @@ internal sealed class Caller : IDisposable
     public const string TimeoutHeader = "x-request-timeout";
 
     private readonly ApiTenant _tenant;
+    private readonly HttpContext _context;
     private readonly IHeaderDictionary _headers;
     private readonly TenantMetrics _metrics;
     private readonly TimeSpan? _timeout;
@@ -23,7 +25,9 @@ internal sealed class Caller : IDisposable
     {
         _tenant = context.Features.Get<ApiTenant>() ?? context.RequestServices.GetRequiredService<ApiKeyRing>().Anonymous;
         _metrics = context.RequestServices.GetRequiredService<TenantMetrics>();
+        _context = context;
         _headers = context.Response.Headers;
+        Figures = RequestFigures.Of(context);
         Cancelled = cancelled;
         _timeout = Least(longest, Timeout(context.Request.Headers[TimeoutHeader].ToString()));
         _metrics.Asked(_tenant.Name);
@@ -45,6 +49,15 @@ internal sealed class Caller : IDisposable
 
     /// <summary>When the request came, in <see cref="Stopwatch"/> ticks; its time counts from here.</summary>
     public long Arrival { get; } = Stopwatch.GetTimestamp();
+
+    /// <summary>Where to note what the request comes to.</summary>
+    public RequestFigures Figures { get; }
+
+    /// <summary>Of the request.</summary>
+    public string Path => _context.Request.Path.Value ?? "";
+
+    /// <summary>Whether the answer has begun as a stream of events.</summary>
+    public bool Streams => _context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
 
     /// <summary>The least of what the server allows, the client's header says and the request's body asks for; null: no limit.</summary>
     public TimeSpan? TimeoutOr(TimeSpan? asked) => Least(_timeout, asked);

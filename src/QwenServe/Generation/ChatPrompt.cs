@@ -1,6 +1,7 @@
 using QwenServe.Access;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
+using QwenServe.Text;
 using QwenServe.Text.Chat;
 using QwenServe.Text.Output;
 
@@ -18,9 +19,11 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
             throw ApiException.InvalidValue("messages", $"The model `{model.Name}` has no chat template; use an endpoint that takes a text, or start the server with --chat-template.");
         try
         {
-            var prompt = model.Template.Render(conversation);
+            PromptText prompt;
+            using (Spans.Begin("template")) prompt = model.Template.Render(conversation);
             if (model.StepToken is not null) prompt = StepScores.Admit(prompt);
             var reasoning = EndsInReasoning(prompt.Text, conversation) ? ReasoningMode.Assumed : ReasoningMode.Off;
+            using var tokenizing = Spans.Begin("tokenize");
             return new ChatPrompt(model.ControlTokensInContent ? model.Tokenizer.Encode(prompt.Text) : model.Tokenizer.Encode(prompt), reasoning);
         }
         catch (ChatTemplateException e)
@@ -47,6 +50,6 @@ internal readonly record struct ChatPrompt(int[] Tokens, ReasoningMode Reasoning
     public async ValueTask<TextGeneration> ContinueAsync(ServedModel model, string id, GenerationOptions options, OutputOptions output, Caller caller)
     {
         var masks = await GrammarMask.FactoryAsync(model, options, Reasoning, caller.Cancelled).ConfigureAwait(false);
-        return TextGeneration.Start(model.Engine, model.Tokenizer, id, Tokens, options, output with { Reasoning = Reasoning }, masks, chat: true, caller);
+        return TextGeneration.Start(model, id, Tokens, options, output with { Reasoning = Reasoning }, masks, chat: true, caller);
     }
 }

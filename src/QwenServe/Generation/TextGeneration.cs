@@ -1,5 +1,7 @@
+using System.Diagnostics;
 using QwenServe.Access;
 using QwenServe.Engine;
+using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Text.Output;
 using QwenServe.Text.Tokenization;
@@ -20,11 +22,17 @@ internal sealed class TextGeneration : IAsyncDisposable
     private readonly List<ChoiceDelta> _spare = [];
     private readonly Caller _caller;
     private readonly long _reserved;
+    private readonly Activity? _request = Spans.Current;
+    private readonly ModelMetrics _metrics;
+    private readonly bool _tools;
+    private string? _error;
     private int _open;
     private int _disposed;
 
-    private TextGeneration(GenerationStream stream, int promptTokens, Choice[] choices, Caller caller, long reserved)
+    private TextGeneration(GenerationStream stream, int promptTokens, Choice[] choices, Caller caller, long reserved, ModelMetrics metrics, bool tools)
     {
+        _metrics = metrics;
+        _tools = tools;
         _stream = stream;
         _caller = caller;
         _reserved = reserved;
@@ -49,9 +57,8 @@ internal sealed class TextGeneration : IAsyncDisposable
     public IReadOnlyList<PromptLogProb?>? PromptLogProbs { get; private set; }
 
     /// <summary>Queues a prompt.</summary>
-    /// <param name="engine">The engine.</param>
-    /// <param name="tokenizer">Turns its ids into text.</param>
-    /// <param name="id">The request's id, for traces.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="id">The answer's id, for traces.</param>
     /// <param name="prompt">Token ids.</param>
     /// <param name="options">How to continue.</param>
     /// <param name="output">How to read what comes; its stop strings are those of <paramref name="options"/>.</param>
@@ -59,13 +66,13 @@ internal sealed class TextGeneration : IAsyncDisposable
     /// <param name="chat">Whether the prompt was a conversation, for the words of errors.</param>
     /// <param name="caller">Who asks; leaving ends waiting.</param>
     /// <exception cref="ApiException">The engine refuses, or the caller is at a limit.</exception>
-    public static TextGeneration Start(InferenceEngine engine, Tokenizer tokenizer, string id, int[] prompt, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
-        => StartAll(engine, tokenizer, id, [prompt], options, output, masks, chat, caller)[0];
+    public static TextGeneration Start(ServedModel model, string id, int[] prompt, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
+        => StartAll(model, id, [prompt], options, output, masks, chat, caller)[0];
 
     /// <summary>As <see cref="Start"/>, for prompts that are taken or refused together.</summary>
-    public static TextGeneration[] StartAll(InferenceEngine engine, Tokenizer tokenizer, string id, IReadOnlyList<int[]> prompts, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
+    public static TextGeneration[] StartAll(ServedModel model, string id, IReadOnlyList<int[]> prompts, GenerationOptions options, OutputOptions output, Func<int, ITokenMask>? masks, bool chat, Caller caller)
     {
-        if (!engine.Generates) throw ApiException.InvalidValue("model", "This model generates no text: it answers /v1/embeddings, /v1/score and /pooling.");
+        if (!model.Engine.Generates) throw ApiException.InvalidValue("model", "This model generates no text: it answers /v1/embeddings, /v1/score and /pooling.");
         output = output with { StopStrings = options.Stop, IncludeStopString = options.IncludeStop };
         var requests = new GenerationRequest[prompts.Count];
         for (int i = 0; i < requests.Length; i++)
@@ -75,7 +82,7 @@ internal sealed class TextGeneration : IAsyncDisposable
                 Prompt = prompts[i],
                 Sampling = masks is null ? options.Sampling : options.Sampling with { MinTokens = 0 },
                 Choices = options.Choices,
-                MaxTokens = options.MaxTokens ?? Default(options, engine.MaxModelLength - prompts[i].Length),
+                MaxTokens = options.MaxTokens ?? Default(options, model.MaxModelLen - prompts[i].Length),
                 MaskFactory = masks,
                 CacheSalt = options.CacheSalt,
                 PromptLogProbs = options.PromptLogProbs,
@@ -84,11 +91,12 @@ internal sealed class TextGeneration : IAsyncDisposable
                 ArrivalTimestamp = caller.Arrival,
                 Timeout = caller.TimeoutOr(options.Timeout),
             };
+        if (Spans.Current is { } span) Describe(span, model, id, options, requests[0].MaxTokens);
         long reserved = caller.Reserve(prompts.Sum(p => (long)p.Length), (long)(options.MaxTokens ?? 0) * options.Choices * prompts.Count);
         GenerationStream[] streams;
         try
         {
-            streams = engine.SubmitAll(requests);
+            streams = model.Engine.SubmitAll(requests);
         }
         catch (Exception e)
         {
@@ -101,9 +109,9 @@ internal sealed class TextGeneration : IAsyncDisposable
         for (int g = 0; g < generations.Length; g++)
         {
             var choices = new Choice[options.Choices];
-            for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), options.Sampling.MinTokens, logProbs, tokenizer);
+            for (int i = 0; i < choices.Length; i++) choices[i] = new Choice(model.Tokenizer.CreateDetokenizer(options.SkipSpecialTokens), new OutputPipeline(output), options.Sampling.MinTokens, logProbs, model.Tokenizer);
             // The whole reservation is the first one's: what all have used is settled against it.
-            generations[g] = new TextGeneration(streams[g], prompts[g].Length, choices, caller, g == 0 ? reserved : 0);
+            generations[g] = new TextGeneration(streams[g], prompts[g].Length, choices, caller, g == 0 ? reserved : 0, model.Metrics, output.Tools);
         }
         return generations;
     }
@@ -117,6 +125,15 @@ internal sealed class TextGeneration : IAsyncDisposable
         EngineUnavailableException e => ApiException.NotReady(e.Faulted ? "The engine has failed." : "The server is shutting down.", TimeSpan.FromSeconds(5)),
         _ => null,
     };
+
+    private static void Describe(Activity span, ServedModel model, string id, GenerationOptions options, int? maxTokens)
+    {
+        var sampling = options.Sampling;
+        span.SetTag("gen_ai.request.model", model.Name).SetTag("gen_ai.response.model", model.Name).SetTag("gen_ai.response.id", id)
+            .SetTag("gen_ai.request.n", options.Choices).SetTag("gen_ai.request.choice.count", options.Choices)
+            .SetTag("gen_ai.request.temperature", sampling.Temperature).SetTag("gen_ai.request.top_p", sampling.TopP).SetTag("gen_ai.request.max_tokens", maxTokens);
+        if (sampling.Seed is { } seed) span.SetTag("gen_ai.request.seed", seed);
+    }
 
     /// <summary>A default never makes a prompt too long.</summary>
     private static int? Default(GenerationOptions options, int room)
@@ -138,8 +155,31 @@ internal sealed class TextGeneration : IAsyncDisposable
 
     public ValueTask DisposeAsync()
     {
-        if (Interlocked.Exchange(ref _disposed, 1) == 0) _caller.Settle(_reserved, PromptTokens, CompletionTokens);
+        if (Interlocked.Exchange(ref _disposed, 1) == 0)
+        {
+            _caller.Settle(_reserved, PromptTokens, CompletionTokens);
+            Report();
+        }
         return _stream.DisposeAsync();
+    }
+
+    private void Report()
+    {
+        var times = _stream.Times;
+        _caller.Figures.Add(times, PromptTokens, CachedTokens, CompletionTokens, _choices.Select(c => c.Finish switch
+        {
+            OutputFinish.Stop => "stop",
+            OutputFinish.Length => "length",
+            OutputFinish.ToolCalls => "tool_calls",
+            null => _error is null ? "abort" : "error",
+            var other => throw new InvalidOperationException($"{other}"),
+        }));
+        if (_tools)
+            foreach (var choice in _choices)
+                if (choice.Ended) _metrics.ToolsRead(_caller.Path, _caller.Streams, choice.ToolCalls, choice.ToolCallsComplete);
+        if (_request is null) return;
+        long end = _open == 0 && times.LastToken != 0 ? times.LastToken : Stopwatch.GetTimestamp();
+        Spans.WriteGeneration(_request, times, end, PromptTokens, CachedTokens, CompletionTokens, _error);
     }
 
     private void Take(in TokenEvent e)
@@ -148,6 +188,7 @@ internal sealed class TextGeneration : IAsyncDisposable
         var choice = _choices[e.Choice];
         // A choice that a stop string has ended may still get what was drawn before the engine heard of it.
         if (choice.Ended) return;
+        if (e.Finish is FinishReason.Error or FinishReason.Timeout or FinishReason.Abort) _error = e.Finish.ToString().ToLowerInvariant();
         if (e.Finish is FinishReason.Error) throw ApiException.Internal(e.Error ?? "The generation failed.");
         if (e.Finish is FinishReason.Timeout) throw ApiException.Timeout(e.Error ?? "the request's time is over");
         if (e.Finish is FinishReason.Abort) throw ApiException.NotReady(e.Error ?? "The request was ended by the server.", TimeSpan.FromSeconds(1));
@@ -190,6 +231,14 @@ internal sealed class TextGeneration : IAsyncDisposable
 
         public bool Ended { get; private set; }
 
+        /// <summary>Null until it has ended.</summary>
+        public OutputFinish? Finish { get; private set; }
+
+        public int ToolCalls { get; private set; }
+
+        /// <summary>Whether the last of them was written to its end.</summary>
+        public bool ToolCallsComplete { get; private set; }
+
         /// <summary>Whether what comes next is reasoning.</summary>
         public bool Reasons => pipeline.InReasoning;
 
@@ -231,7 +280,8 @@ internal sealed class TextGeneration : IAsyncDisposable
         private void End(bool truncated, ChoiceDelta delta)
         {
             var summary = pipeline.Finish(truncated, delta.Output);
-            delta.Finish = summary.Finish;
+            Finish = delta.Finish = summary.Finish;
+            (ToolCalls, ToolCallsComplete) = (summary.ToolCalls, summary.LastToolCallComplete);
             delta.StopString = summary.StopString;
             Ended = true;
             Settle(long.MaxValue, delta);

@@ -45,6 +45,7 @@ internal sealed class ErrorHandling(RequestDelegate next, TenantMetrics tenants,
         {
             // The client has left. Nobody reads this status, but the log and the metrics do.
             if (!context.Response.HasStarted) context.Response.StatusCode = 499;
+            RequestFigures.Of(context).Leave();
             // Or Kestrel tries to read the rest of a body that never comes, and logs that as an error of its own.
             context.Abort();
             return;
@@ -55,6 +56,7 @@ internal sealed class ErrorHandling(RequestDelegate next, TenantMetrics tenants,
             error = ApiException.Internal();
         }
 
+        RequestFigures.Of(context).Fail(error);
         // Probes are told that the server is not ready, and are not turned away.
         if (error.Reason is { } reason && HttpMethods.IsPost(context.Request.Method)) tenants.Rejected(context.Features.Get<ApiTenant>()?.Name ?? "", reason);
         if (context.Response.HasStarted)

@@ -7,7 +7,7 @@ using Serilog.Formatting.Json;
 
 namespace QwenServe.Hosting;
 
-/// <summary>The log: readable lines or JSON objects on standard output, each with the request's id. Prompts, answers and keys are never logged.</summary>
+/// <summary>The log: readable lines or JSON objects on standard output, each of a request with its id and its trace's. Answers and keys are never logged, prompts only where a setting asks for it.</summary>
 internal static class Logging
 {
     public static Logger Create(LogSettings settings)
@@ -28,7 +28,7 @@ internal static class Logging
             .Enrich.FromLogContext();
         configuration = settings.Json
             ? configuration.WriteTo.Console(new JsonFormatter(renderMessage: true, formatProvider: CultureInfo.InvariantCulture))
-            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj} {RequestId} {Tenant}{NewLine}{Exception}", formatProvider: CultureInfo.InvariantCulture);
+            : configuration.WriteTo.Console(outputTemplate: "{Timestamp:HH:mm:ss} {Level:u3} {Message:lj} {RequestId} {TraceId} {Tenant}{NewLine}{Exception}", formatProvider: CultureInfo.InvariantCulture);
         return configuration.CreateLogger();
     }
 }

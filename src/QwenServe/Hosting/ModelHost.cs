@@ -80,7 +80,7 @@ internal sealed class ModelHost(QwenServeSettings settings, ModelLoader loader, 
                 {
                     var model = await loader(own, Report, _stop.Token).ConfigureAwait(false);
                     models.Add(model);
-                    metrics.Attach(model.Engine.Metrics.Meter, model.Name);
+                    metrics.Attach(model);
                     Report("warming up", null, null);
                     await model.WarmUpAsync(_stop.Token).ConfigureAwait(false);
                 }

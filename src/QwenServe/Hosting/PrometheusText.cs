@@ -16,6 +16,15 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
 {
     public const string ContentType = "text/plain; version=0.0.4; charset=utf-8";
 
+    /// <summary>What vLLM called things before: gauges and counters renamed with its second engine, and a histogram renamed in 0.12.</summary>
+    internal static readonly (string Name, string Older)[] Aliases =
+    [
+        ("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+        ("vllm:prefix_cache_queries_total", "vllm:gpu_prefix_cache_queries_total"),
+        ("vllm:prefix_cache_hits_total", "vllm:gpu_prefix_cache_hits_total"),
+        ("vllm:inter_token_latency_seconds", "vllm:time_per_output_token_seconds"),
+    ];
+
     private Dictionary<string, StringBuilder> _families = [];
     private List<string> _order = [];
     private StringBuilder _text = new();
@@ -27,7 +36,9 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
     public IReadOnlyList<KeyValuePair<string, string>> ConstantLabels { get; set; } = [];
 
     /// <summary>Gathers all and writes them as one text. One caller at a time.</summary>
-    public static string Scrape(IEnumerable<PrometheusText> exporters)
+    /// <param name="exporters">What there is.</param>
+    /// <param name="aliases">Whether what has an older name is written under that too.</param>
+    public static string Scrape(IEnumerable<PrometheusText> exporters, bool aliases)
     {
         var families = new Dictionary<string, StringBuilder>();
         var order = new List<string>();
@@ -36,7 +47,10 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
             (exporter._families, exporter._order) = (families, order);
             exporter.Collect?.Invoke(5000);
         }
-        return string.Concat(order.Select(name => families[name]));
+        string text = string.Concat(order.Select(name => families[name]));
+        return aliases
+            ? text + string.Concat(Aliases.Where(a => families.ContainsKey(a.Name)).Select(a => families[a.Name].ToString().Replace(a.Name, a.Older, StringComparison.Ordinal)))
+            : text;
     }
 
     public override ExportResult Export(in Batch<Metric> batch)
@@ -46,7 +60,8 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
             string type = metric.MetricType switch
             {
                 MetricType.LongSum or MetricType.DoubleSum => "counter",
-                MetricType.Histogram => "histogram",
+                // Without bounds nothing but sum and count is kept.
+                MetricType.Histogram => metric.Name.StartsWith("http_", StringComparison.Ordinal) && metric.Name.EndsWith("_size_bytes", StringComparison.Ordinal) ? "summary" : "histogram",
                 _ => "gauge",
             };
             string name = ExposedName(metric.Name, type);
@@ -60,7 +75,7 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
             }
             else _text = family;
             bool aboutModel = metric.Name.StartsWith("vllm.", StringComparison.Ordinal) || metric.Name.StartsWith("qwenserve.", StringComparison.Ordinal);
-            foreach (ref readonly var point in metric.GetMetricPoints()) WritePoint(name, metric.MetricType, in point, aboutModel);
+            foreach (ref readonly var point in metric.GetMetricPoints()) WritePoint(name, metric.MetricType, type == "summary", in point, aboutModel);
         }
         return ExportResult.Success;
     }
@@ -72,7 +87,7 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
         return type == "counter" && !name.EndsWith("_total", StringComparison.Ordinal) ? name + "_total" : name;
     }
 
-    private void WritePoint(string name, MetricType type, in MetricPoint point, bool aboutModel)
+    private void WritePoint(string name, MetricType type, bool summary, in MetricPoint point, bool aboutModel)
     {
         switch (type)
         {
@@ -80,6 +95,7 @@ internal sealed class PrometheusText : BaseExporter<Metric>, IPullMetricExporter
                 long cumulative = 0;
                 foreach (var bucket in point.GetHistogramBuckets())
                 {
+                    if (summary) break;
                     cumulative += bucket.BucketCount;
                     WriteSeries(name, "_bucket", in point, aboutModel, double.IsPositiveInfinity(bucket.ExplicitBound) ? "+Inf" : Number(bucket.ExplicitBound));
                     _text.Append(cumulative).Append('\n');

@@ -1,10 +1,9 @@
 using QwenServe.Anthropic.Wire;
-using Serilog.Context;
 
 namespace QwenServe.Hosting;
 
 /// <summary>Gives each request an id: the client's <c>x-request-id</c> when it sent a sensible one, ours otherwise. It is in the answer and in each log line.</summary>
-internal sealed class RequestIds(RequestDelegate next)
+internal sealed class RequestIds(RequestDelegate next, ILogger<RequestIds> log)
 {
     public const string Header = "x-request-id";
 
@@ -15,7 +14,8 @@ internal sealed class RequestIds(RequestDelegate next)
         context.TraceIdentifier = id;
         context.Response.Headers[Header] = id;
         if (MessagesError.Speaks(context.Request.Path)) context.Response.Headers[MessagesError.RequestIdHeader] = id;
-        using (LogContext.PushProperty("RequestId", id))
+        // A scope, and not a property of the context: the framework's scope has a RequestId of its own, and the innermost scope is heard.
+        using (log.BeginScope(new KeyValuePair<string, object>[] { new("RequestId", id) }))
             await next(context).ConfigureAwait(false);
     }
 

@@ -19,6 +19,7 @@ internal sealed class ServedModel : IAsyncDisposable
     {
         _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Engine.VocabularySize))));
         _reasoningMask = new(() => new ReasoningMask(Tokenizer!));
+        Grammars = new GrammarCache(64) { Made = Metrics.GrammarCompiled };
     }
 
     /// <summary>What clients may call it; the first is written in answers.</summary>
@@ -44,7 +45,9 @@ internal sealed class ServedModel : IAsyncDisposable
     public ReasoningMask ReasoningMask => _reasoningMask.Value;
 
     /// <summary>The grammars used last.</summary>
-    public GrammarCache Grammars { get; } = new(64);
+    public GrammarCache Grammars { get; }
+
+    public ModelMetrics Metrics { get; } = new();
 
     public bool ControlTokensInContent { get; init; }
 
@@ -90,11 +93,16 @@ internal sealed class ServedModel : IAsyncDisposable
             MaxTokens = 4,
             Pooling = Engine.Generates ? null : Pooling.Last,
             CacheSalt = "warm-up",
+            WarmUp = true,
             Sampling = new SamplingParameters { Temperature = 0, IgnoreEos = true },
         });
         await foreach (var e in stream.WithCancellation(cancel).ConfigureAwait(false))
             if (e.Finish == FinishReason.Error) throw new StartupException("the first step failed: " + e.Error);
     }
 
-    public ValueTask DisposeAsync() => Engine.DisposeAsync();
+    public async ValueTask DisposeAsync()
+    {
+        await Engine.DisposeAsync().ConfigureAwait(false);
+        Metrics.Dispose();
+    }
 }

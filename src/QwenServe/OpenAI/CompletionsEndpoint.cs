@@ -17,13 +17,14 @@ internal static class CompletionsEndpoint
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
-        var request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
+        CompletionRequest request;
+        using (Spans.Begin("tokenize")) request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         // More than the queue holds would be told to come again for ever.
         CompletionRequest.RequireFewPrompts(request.Prompts.Count, model.Engine.MaxQueuedRequests);
         var masks = await GrammarMask.FactoryAsync(model, request.Options, ReasoningMode.Off, work.Cancelled).ConfigureAwait(false);
         string id = "cmpl-" + Guid.NewGuid().ToString("N");
         // All are queued, or none, before the first byte goes out, so that a refusal is a status.
-        var generations = TextGeneration.StartAll(model.Engine, model.Tokenizer, id, request.Prompts, request.Options, new OutputOptions(), masks, chat: false, work.Caller);
+        var generations = TextGeneration.StartAll(model, id, request.Prompts, request.Options, new OutputOptions(), masks, chat: false, work.Caller);
         try
         {
             var writer = new CompletionAnswerWriter(id, DateTimeOffset.UtcNow.ToUnixTimeSeconds(), model.Name, model.Tokenizer, request.Stream, request.LogProbs);

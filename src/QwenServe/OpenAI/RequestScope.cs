@@ -73,11 +73,13 @@ internal sealed class RequestScope : IDisposable
         }
         catch (ApiException e) when (events.Started)
         {
+            RequestFigures.Of(context).Fail(e);
             await events.FailAsync(it => fail(it, e)).ConfigureAwait(false);
         }
         catch (Exception e) when (events.Started && !events.Abandoned && !context.RequestAborted.IsCancellationRequested)
         {
             context.RequestServices.GetRequiredService<ILogger<RequestScope>>().LogError(e, "The stream failed");
+            RequestFigures.Of(context).Fail(ApiException.Internal());
             await events.FailAsync(it => fail(it, ApiException.Internal())).ConfigureAwait(false);
         }
         catch (Exception) when (!events.Started)

@@ -1,6 +1,6 @@
 namespace QwenServe.Settings;
 
-/// <summary>How the log is written; prompts and keys are never in it.</summary>
+/// <summary>How the log is written. Keys are never in it, and prompts only where <see cref="Requests"/> says so.</summary>
 public sealed record LogSettings
 {
     /// <summary>verbose, debug, information, warning or error.</summary>
@@ -8,6 +8,9 @@ public sealed record LogSettings
 
     /// <summary>Whether each line is a JSON object.</summary>
     public bool Json { get; init; }
+
+    /// <summary>Whether the bodies of requests are written.</summary>
+    public bool Requests { get; init; }
 
     public static LogSettings Read(SettingsReader reader) => new()
     {
@@ -18,5 +21,6 @@ public sealed record LogSettings
             "text" => false,
             _ => Console.IsOutputRedirected,
         },
+        Requests = reader.Switch("Log:Requests", false),
     };
 }

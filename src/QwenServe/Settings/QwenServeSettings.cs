@@ -27,6 +27,8 @@ public sealed record QwenServeSettings
 
     public LogSettings Log { get; init; } = new();
 
+    public TelemetrySettings Telemetry { get; init; } = new();
+
     /// <summary>Merges appsettings.json of <paramref name="root"/>, the environment and the command line, the later over the earlier.</summary>
     /// <exception cref="StartupException">A setting is wrong, or the file is not JSON.</exception>
     public static QwenServeSettings Load(string root, IReadOnlyDictionary<string, string?> commandLine, Func<string, string?> environment)
@@ -68,6 +70,7 @@ public sealed record QwenServeSettings
             Access = AccessSettings.Read(reader),
             Limits = LimitSettings.Read(reader),
             Log = LogSettings.Read(reader),
+            Telemetry = TelemetrySettings.Read(reader, environment),
         };
     }
 }

@@ -62,5 +62,9 @@ public static class SettingsCatalog
 
         new("Log:Level", "--log-level", "verbose, debug, information, warning or error", "LEVEL"),
         new("Log:Format", "--log-format", "text, json, or auto: text on a terminal, JSON otherwise", "FORMAT"),
+        new("Log:Requests", "--enable-log-requests", "Write the body of each request into the log, prompts and all", "", SettingKind.Switch),
+
+        new("Telemetry:OtlpTracesEndpoint", "--otlp-traces-endpoint", "Where traces are sent over OTLP; the OTEL_* variables are honoured and none are sent without an endpoint", "URL"),
+        new("Telemetry:MetricAliases", "--metric-aliases", "Expose metrics under vLLM's older names too", "", SettingKind.Switch),
     ];
 }

@@ -26,16 +26,14 @@ public partial class FaultTests
 
         using var fail = new ManualResetEventSlim();
         int steps = 0;
-        model.Device.StepTime = TimeSpan.FromMilliseconds(20);
         model.Device.OnStep = () =>
         {
-            // Counted from when both run.
-            if (model.Engine!.Metrics.Running < 2 || ++steps < 4) return;
+            if (++steps < 4) return;
             fail.Wait(TimeSpan.FromMinutes(1));
             throw new InvalidOperationException("illegal memory access");
         };
         var streamed = Enumerable.Range(0, 2).Select(_ => ReadAsync(client, "\"stream\":true")).ToList();
-        await TestServer.UntilAsync(() => Volatile.Read(ref steps) >= 4, "both streams run");
+        await TestServer.UntilAsync(() => model.Engine!.Metrics.Running == 2 && steps >= 4, "both streams run");
         // These wait for a place among the two.
         var waiting = new[] { ReadAsync(client, "\"stream\":true"), ReadAsync(client, "\"n\":1"), ReadAsync(client, "\"n\":2") };
         await TestServer.UntilAsync(() => app.Services.GetRequiredService<Lifecycle>().Running == 5, "all five are in");

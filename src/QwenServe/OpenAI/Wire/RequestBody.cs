@@ -48,6 +48,8 @@ internal sealed class RequestBody : IDisposable
                 length += read;
             }
             var document = Parse(buffer, length);
+            if (context.RequestServices.GetRequiredService<LogSettings>().Requests)
+                context.RequestServices.GetRequiredService<ILogger<RequestBody>>().LogInformation("The request's body: {Body}", System.Text.Encoding.UTF8.GetString(buffer.AsSpan(0, length)));
             RequestLimits.Check(document.RootElement, context.RequestServices.GetRequiredService<LimitSettings>());
             return new RequestBody(document, buffer);
         }
