@@ -15,6 +15,7 @@ namespace QwenServe.Benchmarks;
 /// <summary>
 /// What HTTP, JSON, templates, detokenization and events cost: the whole server around a device that computes nothing, and clients that read
 /// bytes from sockets in the same process. The clients' work is in the figures. Steps are paced, so that tokens come one by one as they do from a model.
+/// Beside it, in turn, the same streams from <see cref="PlainEvents"/>.
 /// </summary>
 internal static class FrontBenchmark
 {
@@ -53,21 +54,24 @@ internal static class FrontBenchmark
         string body = $$"""{"model":"bench","stream":true,"ignore_eos":true,"max_tokens":{{tokens}},"messages":[{"role":"user","content":"Hello, how are you today?"}]}""";
         byte[] request = Encoding.ASCII.GetBytes($"POST /v1/chat/completions HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: {body.Length}\r\n\r\n{body}");
 
+        await using var plain = await PlainEvents.StartAsync(tokens, TimeSpan.FromMilliseconds(step));
         await RoundAsync(app.Address, request, streams);
-        Console.WriteLine($"{"streams",8} {"tokens",9} {"seconds",8} {"tokens/s",10} {"tokens/s/core",14} {"bytes/token",12}");
-        for (int run = 0; run < runs; run++)
+        await RoundAsync(plain.Address, request, streams);
+        Console.WriteLine($"{"",10} {"streams",8} {"tokens",9} {"seconds",8} {"tokens/s",10} {"tokens/s/core",14} {"bytes/token",12}");
+        for (int run = 0; run < 2 * runs; run++)
         {
+            var (name, address) = run % 2 == 0 ? ("qwenserve", app.Address) : ("plain", plain.Address);
             using var process = Process.GetCurrentProcess();
             var cpu = process.TotalProcessorTime;
             long allocated = GC.GetTotalAllocatedBytes(precise: true);
             var watch = Stopwatch.StartNew();
-            await RoundAsync(app.Address, request, streams);
+            await RoundAsync(address, request, streams);
             double seconds = watch.Elapsed.TotalSeconds;
             allocated = GC.GetTotalAllocatedBytes(precise: true) - allocated;
             process.Refresh();
             double cores = (process.TotalProcessorTime - cpu).TotalSeconds;
             long total = (long)streams * tokens;
-            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{streams,8} {total,9} {seconds,8:F2} {total / seconds,10:F0} {total / cores,14:F0} {(double)allocated / total,12:F0}"));
+            Console.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{name,-10} {streams,8} {total,9} {seconds,8:F2} {total / seconds,10:F0} {total / cores,14:F0} {(double)allocated / total,12:F0}"));
         }
         return 0;
     }
