@@ -5,9 +5,10 @@ namespace QwenServe.Access;
 
 /// <summary>A line of the key file.</summary>
 /// <param name="Key">The secret.</param>
-/// <param name="Name">What it is called in logs and metrics; keys of one name share its limits.</param>
+/// <param name="Name">What it is called in logs and metrics; keys of one name share its limits and what they have stored. Null: nobody else's.</param>
+/// <param name="Line">Where it stands, from 1.</param>
 /// <param name="Limits">Its own limits, over the defaults.</param>
-internal sealed record ApiKeyLine(string Key, string Name, KeyLimits Limits);
+internal sealed record ApiKeyLine(string Key, string? Name, int Line, KeyLimits Limits);
 
 /// <summary>
 /// The key file: a key a line, and after it what is known of it. Errors name the line and never the key.
@@ -48,12 +49,13 @@ internal static class ApiKeyFile
             if (words.Length == 0 || words[0].StartsWith('#')) continue;
             var key = Read(words, number);
             if (!seen.Add(key.Key)) throw Wrong(number, "the key is there already");
+            keys.Add(key);
+            if (key.Name is null) continue;
             bool known = limits.TryGetValue(key.Name, out var others);
             if (known && key.Limits != default && others != default && others != key.Limits) throw Wrong(number, $"'{key.Name}' has other limits on another line");
             if (!known || key.Limits != default) limits[key.Name] = key.Limits;
-            keys.Add(key);
         }
-        return [.. keys.Select(k => k with { Limits = limits[k.Name] })];
+        return [.. keys.Select(k => k.Name is null ? k : k with { Limits = limits[k.Name] })];
     }
 
     /// <summary>Whether a name can be a label of metrics: letters, digits, dots, dashes and underscores, at most 64.</summary>
@@ -64,7 +66,7 @@ internal static class ApiKeyFile
     {
         foreach (char c in words[0])
             if (c is < '!' or > '~') throw Wrong(number, "the key has a character that cannot be in a header");
-        string name = $"line-{number}";
+        string? name = null;
         var limits = new KeyLimits();
         foreach (string word in words.Skip(1).TakeWhile(w => !w.StartsWith('#')))
         {
@@ -89,7 +91,7 @@ internal static class ApiKeyFile
                     throw Wrong(number, "after the key may stand name=, rpm=, tpm= and concurrency=");
             }
         }
-        return new ApiKeyLine(words[0], name, limits);
+        return new ApiKeyLine(words[0], name, number, limits);
 
         long Count(string text, string what, long most)
             => long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out long count) && count >= 1 && count <= most ? count : throw Wrong(number, $"{what} must be a whole number from 1");

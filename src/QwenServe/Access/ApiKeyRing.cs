@@ -76,7 +76,7 @@ internal sealed class ApiKeyRing : IDisposable
     private void Take(byte[] contents)
     {
         var lines = ApiKeyFile.Parse(contents);
-        _keys = [.. _fixed, .. lines.Select(line => (Hash(line.Key), Tenant(line.Name, line.Limits)))];
+        _keys = [.. _fixed, .. lines.Select(line => (Hash(line.Key), Tenant(line)))];
     }
 
     /// <summary>The tenant of a name, with what it has used so far.</summary>
@@ -85,6 +85,25 @@ internal sealed class ApiKeyRing : IDisposable
         limits = limits.Or(_defaults);
         if (_tenants.TryGetValue(name, out var tenant)) tenant.Limit(limits);
         else _tenants.Add(name, tenant = new ApiTenant(name, limits, _time));
+        return tenant;
+    }
+
+    /// <summary>
+    /// A key without a name is known by itself: the line that stands for it in logs may be another key's in the next version of the file, and that one
+    /// shall not come into what this one has stored.
+    /// </summary>
+    private ApiTenant Tenant(ApiKeyLine line)
+    {
+        if (line.Name is { } name) return Tenant(name, line.Limits);
+        var limits = line.Limits.Or(_defaults);
+        name = $"line-{line.Line}";
+        string identity = "/" + Convert.ToHexString(Hash(line.Key));
+        if (_tenants.TryGetValue(identity, out var tenant))
+        {
+            tenant.Rename(name);
+            tenant.Limit(limits);
+        }
+        else _tenants.Add(identity, tenant = new ApiTenant(name, limits, _time));
         return tenant;
     }
 

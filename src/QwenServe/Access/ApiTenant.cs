@@ -5,7 +5,7 @@ namespace QwenServe.Access;
 
 /// <summary>
 /// Whoever holds the keys of one name, and what of its limits is used. Its tokens are reserved when a request is admitted, prompt and
-/// <c>max_tokens</c>, and settled when it ends; a request without <c>max_tokens</c> reserves its prompt, and what it generates is owed.
+/// <c>max_tokens</c> (or the default in its place), and settled when it ends; where neither is, the prompt is reserved and what is generated is owed.
 /// Thread-safe.
 /// </summary>
 internal sealed class ApiTenant
@@ -30,13 +30,20 @@ internal sealed class ApiTenant
         Limit(limits);
     }
 
-    public string Name { get; }
+    public string Name { get; private set; }
 
     /// <summary>Requests under way.</summary>
     public int Running
     {
         get { lock (_gate) return _running; }
     }
+
+    /// <summary>Whose key the request came with.</summary>
+    public static ApiTenant Of(HttpContext context)
+        => context.Features.Get<ApiTenant>() ?? context.RequestServices.GetRequiredService<ApiKeyRing>().Anonymous;
+
+    /// <summary>Changes what stands for it in logs and metrics.</summary>
+    public void Rename(string name) => Name = name;
 
     /// <summary>Changes the limits; what has been used of one that stays the same is kept.</summary>
     public void Limit(KeyLimits limits)

@@ -23,14 +23,15 @@ internal sealed class Caller : IDisposable
     /// <exception cref="ApiException">429: the tenant is at one of its limits. 400: the header is no time.</exception>
     public Caller(HttpContext context, TimeSpan? longest, CancellationToken cancelled)
     {
-        _tenant = context.Features.Get<ApiTenant>() ?? context.RequestServices.GetRequiredService<ApiKeyRing>().Anonymous;
+        _tenant = ApiTenant.Of(context);
+        Tenant = _tenant.Name;
         _metrics = context.RequestServices.GetRequiredService<TenantMetrics>();
         _context = context;
         _headers = context.Response.Headers;
         Figures = RequestFigures.Of(context);
         Cancelled = cancelled;
         _timeout = Least(longest, Timeout(context.Request.Headers[TimeoutHeader].ToString()));
-        _metrics.Asked(_tenant.Name);
+        _metrics.Asked(Tenant);
         try
         {
             _tenant.Enter();
@@ -45,7 +46,7 @@ internal sealed class Caller : IDisposable
     public CancellationToken Cancelled { get; }
 
     /// <summary>The name of the key; empty when no keys are asked for.</summary>
-    public string Tenant => _tenant.Name;
+    public string Tenant { get; }
 
     /// <summary>When the request came, in <see cref="Stopwatch"/> ticks; its time counts from here.</summary>
     public long Arrival { get; } = Stopwatch.GetTimestamp();
@@ -81,7 +82,7 @@ internal sealed class Caller : IDisposable
     public void Settle(long reserved, int promptTokens, int outputTokens)
     {
         _tenant.Settle(reserved, (long)promptTokens + outputTokens);
-        _metrics.Used(_tenant.Name, promptTokens, outputTokens);
+        _metrics.Used(Tenant, promptTokens, outputTokens);
     }
 
     public void Dispose()

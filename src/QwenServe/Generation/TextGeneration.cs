@@ -92,7 +92,7 @@ internal sealed class TextGeneration : IAsyncDisposable
                 Timeout = caller.TimeoutOr(options.Timeout),
             };
         if (Spans.Current is { } span) Describe(span, model, id, options, requests[0].MaxTokens);
-        long reserved = caller.Reserve(prompts.Sum(p => (long)p.Length), (long)(options.MaxTokens ?? 0) * options.Choices * prompts.Count);
+        long reserved = caller.Reserve(prompts.Sum(p => (long)p.Length), requests.Sum(r => (long)(r.MaxTokens ?? 0) * r.Choices));
         GenerationStream[] streams;
         try
         {

@@ -9,7 +9,7 @@ public class ApiKeyFileTests
     public void A_line_is_a_key_and_what_is_known_of_it()
     {
         var keys = Parse("# ours\nsk-1 name=team-a rpm=60 tpm=1000 concurrency=4\r\n\n  sk-2\tname=team-a # the next one\nsk-3\n");
-        Assert.Equal([new("sk-1", "team-a", new(60, 1000, 4)), new("sk-2", "team-a", new(60, 1000, 4)), new("sk-3", "line-5", default)], keys);
+        Assert.Equal([new("sk-1", "team-a", 2, new(60, 1000, 4)), new("sk-2", "team-a", 4, new(60, 1000, 4)), new("sk-3", null, 5, default)], keys);
     }
 
     [Fact]

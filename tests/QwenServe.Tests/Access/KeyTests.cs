@@ -203,6 +203,82 @@ public sealed class KeyTests : IDisposable
         Assert.DoesNotContain("reason=\"queue_full\",tenant=\"lone\"", metrics, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Tokens_are_reserved_for_Anthropics_clients_too()
+    {
+        await using var server = await StartAsync("sk-1 tpm=400");
+        using var response = await SendAsync(server, HttpMethod.Post, "/v1/messages", "sk-1", """{"model":"short","max_tokens":300,"messages":[{"role":"user","content":"Hi"}]}""");
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        // The headers went out before the answer was known.
+        Assert.InRange(int.Parse(Header(response, "x-ratelimit-remaining-tokens"), System.Globalization.CultureInfo.InvariantCulture), 0, 120);
+    }
+
+    [Fact]
+    public async Task Stored_responses_are_there_for_keys_of_the_same_name_alone()
+    {
+        await using var server = await StartAsync("sk-1 name=a\nsk-2 name=a\nsk-3 name=b\nsk-4");
+        var (id, item) = await StoreAsync(server, "sk-1");
+        string go = $$"""{"model":"short","input":"Go on.","previous_response_id":"{{id}}"}""";
+        string refer = $$"""{"model":"short","input":[{"type":"item_reference","id":"{{item}}"},{"role":"user","content":"Go on."}]}""";
+        string never = "resp_" + new string('0', 32);
+        foreach (string key in new[] { "sk-3", "sk-4" })
+        {
+            foreach (var (method, path) in new[] { (HttpMethod.Get, ""), (HttpMethod.Delete, ""), (HttpMethod.Get, "/input_items"), (HttpMethod.Get, "?stream=true"), (HttpMethod.Post, "/cancel") })
+            {
+                using var response = await SendAsync(server, method, $"/v1/responses/{id}{path}", key);
+                Assert.Equal(HttpStatusCode.NotFound, response.StatusCode);
+                // As if it had never been.
+                using var other = await SendAsync(server, method, $"/v1/responses/{never}{path}", key);
+                Assert.Equal((await other.Content.ReadAsStringAsync()).Replace(never, id, StringComparison.Ordinal), await response.Content.ReadAsStringAsync());
+            }
+            using var continued = await SendAsync(server, HttpMethod.Post, "/v1/responses", key, go);
+            Assert.Equal("previous_response_not_found", (await TestServer.JsonAsync(continued)).GetProperty("error").GetProperty("code").GetString());
+            using var referred = await SendAsync(server, HttpMethod.Post, "/v1/responses", key, refer);
+            Assert.Equal(HttpStatusCode.NotFound, referred.StatusCode);
+        }
+        foreach (string body in new[] { go, refer })
+        {
+            using var response = await SendAsync(server, HttpMethod.Post, "/v1/responses", "sk-2", body);
+            Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        }
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(server, $"/v1/responses/{id}", "sk-2"));
+        using var deleted = await SendAsync(server, HttpMethod.Delete, $"/v1/responses/{id}", "sk-2");
+        Assert.Equal(HttpStatusCode.OK, deleted.StatusCode);
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(server, $"/v1/responses/{id}", "sk-1"));
+    }
+
+    [Fact]
+    public async Task A_key_without_a_name_is_the_same_wherever_it_stands_in_the_file()
+    {
+        await using var server = await StartAsync("sk-1");
+        var ring = server.App.Services.GetRequiredService<ApiKeyRing>();
+        var (id, _) = await StoreAsync(server, "sk-1");
+        await File.WriteAllTextAsync(FilePath, "sk-2\nsk-1");
+        await UntilAsync(() =>
+        {
+            ring.Poll();
+            return Task.FromResult(ring.Find("sk-2") is not null);
+        });
+        Assert.Equal(HttpStatusCode.NotFound, await StatusAsync(server, $"/v1/responses/{id}", "sk-2"));
+        Assert.Equal(HttpStatusCode.OK, await StatusAsync(server, $"/v1/responses/{id}", "sk-1"));
+        Assert.Equal(("line-1", "line-2"), (ring.Find("sk-2")!.Name, ring.Find("sk-1")!.Name));
+    }
+
+    private static async Task<(string Id, string Item)> StoreAsync(TestServer server, string key)
+    {
+        using var response = await SendAsync(server, HttpMethod.Post, "/v1/responses", key, """{"model":"short","input":"Hi","max_output_tokens":20}""");
+        Assert.Equal(HttpStatusCode.OK, response.StatusCode);
+        var json = await TestServer.JsonAsync(response);
+        return (json.GetProperty("id").GetString()!, json.GetProperty("output")[0].GetProperty("id").GetString()!);
+    }
+
+    private static async Task<HttpResponseMessage> SendAsync(TestServer server, HttpMethod method, string path, string key, string? body = null)
+    {
+        using var request = new HttpRequestMessage(method, path) { Content = body is null ? null : new StringContent(body, System.Text.Encoding.UTF8, "application/json") };
+        request.Headers.Authorization = new("Bearer", key);
+        return await server.Client.SendAsync(request);
+    }
+
     private async Task<TestServer> StartAsync(string? keys, Func<QwenServeSettings, QwenServeSettings>? change = null)
     {
         if (keys is not null) await File.WriteAllTextAsync(FilePath, keys);

@@ -329,6 +329,17 @@ public class ResponsesTests
     }
 
     [Fact]
+    public async Task A_conversation_is_continued_to_the_limit_of_messages()
+    {
+        await using var server = await TestServer.StartAsync(ScriptedModel.Saying("Hi."), s => s with { Limits = s.Limits with { MaxMessages = 3 } });
+        string id = (await CreateAsync(server, "\"input\":\"x\"")).GetProperty("id").GetString()!;
+        id = (await CreateAsync(server, $"\"input\":\"y\",\"previous_response_id\":\"{id}\"")).GetProperty("id").GetString()!;
+        using var response = await server.PostAsync(Path, Body($"\"input\":\"z\",\"previous_response_id\":\"{id}\""));
+        Assert.Equal(HttpStatusCode.BadRequest, response.StatusCode);
+        Assert.Equal("previous_response_id", (await TestServer.JsonAsync(response)).GetProperty("error").GetProperty("param").GetString());
+    }
+
+    [Fact]
     public async Task Items_may_be_given_back_whole_or_by_reference()
     {
         var prompts = new List<string>();

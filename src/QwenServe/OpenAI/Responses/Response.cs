@@ -20,6 +20,8 @@ internal sealed class Response(string model, ResponseParameters parameters)
     /// <summary>in_progress, completed, incomplete or failed.</summary>
     public string Status { get; private set; } = "in_progress";
 
+    public bool HasEnded => Status != "in_progress";
+
     public IReadOnlyList<ResponseItem> Output { get; private set; } = [];
 
     /// <param name="output">What was generated, to its end.</param>

@@ -12,7 +12,7 @@ internal static class ResponseInput
 
     /// <param name="fields">The request.</param>
     /// <param name="rejectUnknown">Whether unknown fields of items are errors.</param>
-    /// <param name="find">Items of stored responses, for references to them.</param>
+    /// <param name="find">Items of the caller's stored responses, for references to them.</param>
     public static List<ResponseItem> Read(RequestFields fields, bool rejectUnknown, Func<string, ResponseItem?> find)
     {
         if (fields.Find("input") is not { } input) return [];

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using QwenServe.Access;
 using QwenServe.Generation;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
@@ -26,6 +27,9 @@ internal sealed record ResponseRequest
         ("reasoning_effort", "reasoning.effort"), ("verbosity", "text.verbosity"),
     ];
 
+    /// <summary>Who asks.</summary>
+    public required ApiTenant Owner { get; init; }
+
     public required Conversation Conversation { get; init; }
 
     /// <summary>What this request adds to the conversation.</summary>
@@ -44,18 +48,21 @@ internal sealed record ResponseRequest
     /// <summary>What the answer repeats.</summary>
     public required ResponseParameters Parameters { get; init; }
 
-    public static ResponseRequest Read(RequestFields fields, ServedModel model, LimitSettings limits, ResponseStore store)
+    public static ResponseRequest Read(RequestFields fields, ServedModel model, LimitSettings limits, ResponseStore store, ApiTenant owner)
     {
         Refuse(fields);
         string? previousId = fields.Text("previous_response_id");
-        var previous = previousId is null ? null : store.Find(previousId)
+        var previous = previousId is null ? null : store.Find(owner, previousId)
             ?? throw new ApiException(400, $"Previous response with id '{previousId}' not found.", "previous_response_id", "previous_response_not_found");
         if (fields.Find("input") is null && previous is null) throw ApiException.Missing("input");
-        var input = ResponseInput.Read(fields, limits.RejectUnknownFields, store.FindItem);
+        var input = ResponseInput.Read(fields, limits.RejectUnknownFields, id => store.FindItem(owner, id));
         var context = previous?.Context ?? [];
         string? instructions = fields.Text("instructions");
         var messages = ResponseInput.Messages(instructions, context.SelectMany(t => t.Items).Concat(input));
         if (messages.Count == 0) throw ApiException.EmptyArray("input");
+        // Rendered before the queue can say no, however little of it came with this request.
+        if (previous is not null && messages.Count > limits.MaxMessages)
+            throw new ApiException(400, $"The conversation that 'previous_response_id' continues is too long: at most {limits.MaxMessages} messages, and this would be {messages.Count}.", "previous_response_id", "array_above_max_length");
 
         var tools = ResponseTools.Read(fields, limits.RejectUnknownFields, model.Grammars);
         var format = Format(fields, out string formatEcho, out string? verbosity);
@@ -70,6 +77,7 @@ internal sealed record ResponseRequest
         bool stored = fields.Boolean("store") ?? true;
         var request = new ResponseRequest
         {
+            Owner = owner,
             Conversation = new Conversation { Messages = messages, Tools = tools.Demand.Callable.Count > 0 ? tools.Texts : [] },
             Input = input,
             Context = context,

@@ -1,4 +1,5 @@
 using System.Globalization;
+using QwenServe.Access;
 using QwenServe.Generation;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
@@ -56,7 +57,7 @@ internal static class ResponsesEndpoint
     {
         var services = context.RequestServices;
         var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
-        return (model, ResponseRequest.Read(body.Fields, model, services.GetRequiredService<LimitSettings>(), services.GetRequiredService<ResponseStore>()));
+        return (model, ResponseRequest.Read(body.Fields, model, services.GetRequiredService<LimitSettings>(), services.GetRequiredService<ResponseStore>(), ApiTenant.Of(context)));
     }
 
     /// <summary>Calls the conversation what it is called here.</summary>
@@ -108,6 +109,8 @@ internal static class ResponsesEndpoint
                 events.End();
             }, (_, error) =>
             {
+                // It is kept as it ended; only the telling was cut short.
+                if (response.HasEnded) return;
                 response.Fail(output!, error);
                 Keep(store, request, response);
                 events!.Error(error);
@@ -123,7 +126,7 @@ internal static class ResponsesEndpoint
     private static void Keep(ResponseStore store, ResponseRequest request, Response response)
     {
         if (!request.Parameters.Store) return;
-        store.Add(new StoredResponse(response, [.. request.Context, new ResponseTurn(request.Input, response.Output)]));
+        store.Add(new StoredResponse(request.Owner, response, [.. request.Context, new ResponseTurn(request.Input, response.Output)]));
     }
 
     private static async Task GetAsync(HttpContext context)
@@ -146,7 +149,7 @@ internal static class ResponsesEndpoint
     private static Task DeleteAsync(HttpContext context)
     {
         string id = Id(context);
-        if (!context.RequestServices.GetRequiredService<ResponseStore>().Remove(id)) throw NotFound(id);
+        if (!context.RequestServices.GetRequiredService<ResponseStore>().Remove(ApiTenant.Of(context), id)) throw NotFound(id);
         return JsonAnswer.SendAsync(context, json =>
         {
             json.WriteStartObject();
@@ -200,7 +203,7 @@ internal static class ResponsesEndpoint
     }
 
     private static StoredResponse Find(HttpContext context)
-        => context.RequestServices.GetRequiredService<ResponseStore>().Find(Id(context)) ?? throw NotFound(Id(context));
+        => context.RequestServices.GetRequiredService<ResponseStore>().Find(ApiTenant.Of(context), Id(context)) ?? throw NotFound(Id(context));
 
     private static string Id(HttpContext context) => Uri.UnescapeDataString((string?)context.Request.RouteValues["id"] ?? "");
 
