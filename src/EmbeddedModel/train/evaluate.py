@@ -1,6 +1,6 @@
 """Asks a running server the evaluation's cases over HTTP, at temperature 0, tool_choice auto, no grammar; standard library only.
 
-    python3 src/EmbeddedModel/train/evaluate.py [--base http://localhost:8000] [--skill "passkey"] [--failures failures.jsonl]
+    python3 src/EmbeddedModel/train/evaluate.py [--base http://localhost:8000] [--set dev|test] [--skill "passkey"] [--failures failures.jsonl]
 
 Ends with status 0 when every skill meets its target.
 """
@@ -59,12 +59,13 @@ def ask(base: str, model: str, case: dict):
 def main() -> int:
     a = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     a.add_argument("--base", default="http://localhost:8000")
+    a.add_argument("--set", choices=("dev", "test"), default="dev", help="the set that the corpus was developed against, or the one that is looked at once")
     a.add_argument("--skill", help="only this skill")
     a.add_argument("--every", type=int, default=1, help="only every n-th case")
     a.add_argument("--parallel", type=int, default=16)
     a.add_argument("--failures", type=Path)
     o = a.parse_args()
-    chosen = [c for c in cases.every() if o.skill in (None, c["skill"])][::o.every]
+    chosen = [c for c in cases.every(o.set) if o.skill in (None, c["skill"])][::o.every]
     with urllib.request.urlopen(o.base + "/v1/models", timeout=60) as r:
         model = json.load(r)["data"][0]["id"]
     began = time.time()

@@ -76,6 +76,7 @@ def main() -> None:
     a.add_argument("--corpus", action="store_true")
     a.add_argument("--count", type=int, default=200)
     a.add_argument("--shown", type=int, default=4)
+    a.add_argument("--set", choices=("dev", "test"), default="dev")
     a.add_argument("--failures", type=Path)
     o = a.parse_args()
     began = time.time()
@@ -85,7 +86,7 @@ def main() -> None:
     else:
         from evaluation import cases
         from evaluation.scoring import parse, report
-        every = cases.every()
+        every = cases.every(o.set)
         messages = [list(c.get("history", [])) for c in every]
         answers = [None] * len(every)
         for turn in range(max(len(c.get("turns", [])) for c in every)):

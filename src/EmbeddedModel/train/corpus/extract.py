@@ -3,7 +3,7 @@
 import json
 from random import Random
 
-from . import words as w
+from . import lines, words as w, written
 from .kinds import KINDS, integer
 from .tools import chatter
 
@@ -47,8 +47,14 @@ HE = [("he", "his", "him"), ("she", "her", "her"), ("they", "their", "them")]
 WEIGHTED = [k for k in FIELDS for _ in range(3 if k in ("person", "city", "date", "amount", "age") else 2 if k in ("email", "phone", "code", "company", "job", "product") else 1)]
 
 
+ASK_WRITTEN, ASK_NULL = lines.asks()
+
+
 def wanted(r: Random, names: list[str]) -> str:
     """The fields as a request names them."""
+    if r.random() < .12:
+        return r.choice((lambda: "; ".join(names), lambda: " / ".join(names), lambda: "[" + ", ".join(names) + "]", lambda: " + ".join(names), lambda: ",".join(names), lambda: "(" + ", ".join(names) + ")", lambda: " & ".join(names), lambda: " and ".join(names),
+                         lambda: " | ".join(names), lambda: "'" + "', '".join(names) + "'", lambda: ", then ".join(names), lambda: "its " + " and its ".join(names), lambda: "the fields " + ", ".join(names), lambda: "the keys " + " and ".join(names)))()
     x = r.random()
     if x < .2:
         return ", ".join(names)
@@ -92,6 +98,8 @@ def draw(r: Random, used: set):
 
 def extraction(r: Random, system: list | None = None) -> list:
     """One exchange; `system` (a list) receives a system prompt that carries the instruction, for some."""
+    if r.random() < .6:
+        return natural(r, system)
     n = r.choice((1, 2, 2, 3, 3, 3, 4, 4, 5, 6))
     facts, seen, used = [], set(), set()
     while len(facts) < n:
@@ -143,18 +151,53 @@ def extraction(r: Random, system: list | None = None) -> list:
         if r.random() < .12:
             parts.insert(r.randint(0, len(parts)), w.sentence(r))
         text = join(r, parts)
+    if any(f[1] not in text for f in facts):
+        return extraction(r, system)  # a capital was put on a value
     chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
-    missing = []
+    absent = []
     if r.random() < .03:
         f = draw(r, set())
         if f[0] not in seen:
-            missing = [f]
+            absent = [f[0]]
+    return asked(r, system, text, chosen, absent)
+
+
+def natural(r: Random, system: list | None) -> list:
+    """One exchange about a text of texts.txt, now and then two texts, or one between words that do not matter."""
+    seen: set = set()
+    kinds: set = set()
+    facts, text = written.text(r, seen, kinds)
+    x = r.random()
+    if x < .12:
+        more, second = written.text(r, seen, kinds)
+        facts, text = facts + more, text + (r.choice((" ", "\n", "\n\n")) if text[-1] in ".!?" else "\n") + second
+    elif x < .26:
+        text = chatter(r) + " " + text
+    elif x < .36:
+        text += (" " if text[-1] in ".!?" else "\n") + chatter(r)
+    elif x < .42:
+        text += r.choice((" ", "\n")) + w.sentence(r)
+    if r.random() < .04:
+        text = text.lower()
+        facts = [(n, words.lower(), value.lower() if isinstance(value, str) else [v.lower() if isinstance(v, str) else v for v in value] if isinstance(value, list) else value) for n, words, value in facts]
+    if r.random() < .05:
+        facts = [("".join(p.capitalize() if i else p for i, p in enumerate(n.split("_"))), words, value) for n, words, value in facts]
+    most = min(len(facts), 7)
+    chosen = facts if len(facts) <= 7 and r.random() < .6 else sorted(r.sample(facts, r.randint(min(2, most), most)), key=facts.index)
+    absent = []
+    if r.random() < .06:
+        n = written.missing(r, seen, kinds)
+        absent = [n] if n else []
+    return asked(r, system, text, chosen, absent)
+
+
+def asked(r: Random, system: list | None, text: str, chosen: list, absent: list[str]) -> list:
+    """The question for the chosen facts (name, words, value, ...) and for `absent` fields, whose value is null, and its answer."""
     names = [f[0] for f in chosen]
     values = {f[0]: f[2] for f in chosen}
-    for f in missing:
-        i = r.randint(0, len(names))
-        names.insert(i, f[0])
-        values[f[0]] = None
+    for n in absent:
+        names.insert(r.randint(0, len(names)), n)
+        values[n] = None
     if r.random() < .4:
         r.shuffle(names)
     answer = json.dumps({k: values[k] for k in names}, ensure_ascii=False)
@@ -164,13 +207,16 @@ def extraction(r: Random, system: list | None = None) -> list:
         system.append(s.format(f=wanted(r, names)))
         if "{f}" in s:
             return [("user", text), ("assistant", answer)]
-    if x > .82:
+    if x > .88:
         empty = r.choice(('""', "null", '"..."'))
         j = "{" + ", ".join(f'"{k}": {empty}' for k in names) + "}"
         return [("user", w.fuzz(r, r.choice(TEMPLATED)).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
-    if r.random() < .5:
-        return [("user", composed(r).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
-    return [("user", w.fuzz(r, r.choice(ASK), .3, .4).replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
+    if r.random() < (.6 if absent else .02):
+        ask = r.choice(ASK_NULL)
+    else:
+        y = r.random()
+        ask = composed(r) if y < .4 else w.fuzz(r, r.choice(ASK), .3, .4) if y < .6 else w.fuzz(r, r.choice(ASK_WRITTEN), .12, .3)
+    return [("user", ask.replace("{f}", wanted(r, names)).replace("{t}", text)), ("assistant", answer)]
 
 
 SUBJECTS = "{p}|{p}|The {j} {p}|Our {j} {p}|My {n}|The {n}|A {a} {n}|We|I|The {a} {n}|Somebody|Our {n}|They".split("|")

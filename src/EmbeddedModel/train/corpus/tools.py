@@ -7,8 +7,8 @@ words may be invented. A request names the function by its own words or their sy
 import json
 from random import Random
 
-from . import words as w
-from .kinds import AFTER, BOOLS, ENUMS, GENERIC, KINDS, PAIRS, WEIGHTED, Kind, decimal, integer, pick, same
+from . import lines, words as w, written
+from .kinds import AFTER, BOOLS, ENUMS, GENERIC, KINDS, NUMBER_WORDS, PAIRS, WEIGHTED, Kind, decimal, integer, pick, same
 from .natural import LINES, LINES_ZH
 
 ZHCITY = "北京 上海 广州 深圳 成都 杭州 武汉 西安 南京 天津 重庆 苏州 长沙 青岛 厦门 大连 昆明 哈尔滨 郑州 济南 东京 巴黎 伦敦 纽约".split()
@@ -32,6 +32,14 @@ EXTRA = {
     "sql": Kind("sql", "query", "string", "The SQL statement", same(sql), "{v}", True),
     "expression": Kind("expression", "expression", "string", "The expression", same(expression), "{v}"),
     "count": Kind("count", "count", "integer", "How many", integer(1, 12), "{v}"),
+    "first": Kind("first", "name first_name who", "string", "First name|Who it is|Name", same(w.first), "for {v}|with {v}|by {v}"),
+    "thing": Kind("thing", "thing object item", "string", "The object|Which thing|Name of it", same(written.thing), "with the {v}|for the {v}|: {v}"),
+    "any": Kind("any", "name kind which", "string", "Which one|Its name|Kind of it", same(written.any_word), "with {v}|: {v}|for {v}"),
+    "two": Kind("two", "title label name", "string", "A short name|Title|Label", same(written.two), "called {v}|named {v}|under {v}"),
+    "note": Kind("note", "note remark text", "string", "A short text|In a few words|Free text", same(written.note), "noting {v}|with the remark {v}|: {v}", True),
+    "say": Kind("say", "text message body", "string", "The text|What to say|Words as the user gave them", same(lambda r: w.sentence(r) if r.random() < .5 else written.note(r)), "saying {v}|: {v}", True),
+    "decimal": Kind("decimal", "factor amount number", "number", "A number|How much|Factor", decimal(0, 20, 1), "at {v}|of {v}|with {v}"),
+    "bool": Kind("bool", "flag", "boolean", "Whether it is so|True or false", lambda r: ("yes", True), ""),
     "zhcity": Kind("zhcity", "city", "string", "城市名称|City name", pick(ZHCITY), "{v}"),
     "zhname": Kind("zhname", "name", "string", "联系人姓名|Name of the contact", pick(ZHNAME), "{v}"),
 }
@@ -60,10 +68,10 @@ class Param:
 class Tool:
     """A declared function and what is needed to ask for it."""
 
-    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair")
+    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair", "declared")
 
     def __init__(self):
-        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair = [], None, None, None, None, None, None
+        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair, self.declared = [], None, None, None, None, None, None, None
 
 
 def describe(r: Random, text: str, name: str) -> str:
@@ -323,13 +331,17 @@ def parse_lines(text: str):
     return out
 
 
-NATURAL, NATURAL_ZH = parse_lines(LINES), parse_lines(LINES_ZH)
+NATURAL, NATURAL_ZH, DECLARED, JOINS = parse_lines(LINES), parse_lines(LINES_ZH), lines.declarations(), lines.joins()
 
 
-def natural(r: Random, spec=None) -> Tool:
-    """An everyday function."""
-    names, descriptions, specs, requests = spec or (r.choice(NATURAL) if r.random() < .94 else r.choice(NATURAL_ZH))
+def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
+    """An everyday function, of natural.py or of declarations.txt."""
     t = Tool()
+    x = r.random()
+    t.declared = declared or (r.choice(DECLARED) if x < .65 else None)
+    d = t.declared
+    names, descriptions, specs, requests = (d.names, d.descriptions, d.params, d.requests) if d else r.choice(NATURAL) if x < .98 else r.choice(NATURAL_ZH)
+    kinds = [k for _, _, k in specs]
     bare = r.random() < .1
     for slot, required, kind in specs:
         if kind.startswith("("):
@@ -338,8 +350,11 @@ def natural(r: Random, spec=None) -> Tool:
             p = Param(slot, None, required, type_schema(r, "string", None if bare else describe(r, f"The {w.spaced(slot)}", slot), values), phrases, values)
         else:
             k = EXTRA.get(kind) or KINDS[kind]
-            name = slot if r.random() < .65 or len(specs) > 2 else r.choice(k.names)
+            name = slot if r.random() < .65 or len(specs) > 2 or t.declared and (k.free or kinds.count(kind) > 1 or kind in ("bool", "any", "thing")) else r.choice(k.names)
             p = param_of(r, k, required, name, bare)
+            if t.declared and not bare and (r.random() < .5 or kinds.count(kind) > 1 or kind in ("bool", "any", "thing")):
+                n = w.spaced(name)
+                p.schema["description"] = describe(r, r.choice((f"Whether {n}", f"{n.capitalize()} or not")) if kind == "bool" else r.choice((f"The {n}", n.capitalize(), f"Which {n}", f"{n.capitalize()} as the user says it", f"The {n} in question")), name)
         p.slot = slot
         t.params.append(p)
     if len({p.name for p in t.params}) < len(t.params):
@@ -374,8 +389,18 @@ def quote(r: Random, v: str) -> str:
     return f"'{v}'" if x < .85 else f"“{v}”"
 
 
-def lower_first(s: str) -> str:
-    return s if s[:2].isupper() or s[:2] in ("I ", "I'") else s[:1].lower() + s[1:]
+def begins_with_value(s: str, q) -> bool:
+    """Whether the first word is of an argument's value, whose case matters."""
+    head = s.lstrip("\"'“(").split(" ")[0].rstrip(".,:;?!'\"”)").removesuffix("'s")
+    return q is not None and any(head in str(v) for v in q.arguments.values())
+
+
+def lower_first(s: str, q=None) -> str:
+    return s if s[:2].isupper() or s[:2] in ("I ", "I'") or begins_with_value(s, q) else s[:1].lower() + s[1:]
+
+
+def upper_first(s: str, q) -> str:
+    return s if begins_with_value(s, q) else s[:1].upper() + s[1:]
 
 
 PLAIN = set("person recipient email phone date time url ip path weekday month year address".split())  # kinds whose values show what they are
@@ -573,22 +598,33 @@ def question(r: Random, t: Tool, v: str):
     return w.fuzz(r, r.choice(QUESTIONS), .12, .3).format(a=w.spaced(t.attribute), e=w.spaced(t.entity), v=v, s=w.stray(r)), False
 
 
-def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
-    template = w.fuzz(r, r.choice(t.templates), .12, .3)
+def ask_natural(r: Random, t: Tool, chosen, quoted, forced: dict | None = None) -> Request:
+    """`forced`: parameter name -> (words, value) in place of drawn ones."""
+    plain = r.choice(t.templates)
+    template = w.fuzz(r, plain, .12, .3)
+    implied = t.declared.implied.get(plain, {}) if t.declared else {}
     values, slots, extra = {}, {}, []
     enums = set()
     for p in t.params:
         slot = "{" + p.slot + "}"
-        if slot in template:
+        if p.slot in implied:
+            values[p.name] = implied[p.slot]
+        elif p.kind is not None and p.kind.key == "bool":
+            continue
+        elif forced and p.name in forced:
+            slots[p.slot], values[p.name] = forced[p.name]
+        elif slot in template:
             words, value = p.draw(r)
             while isinstance(value, str) and value in enums:
                 words, value = p.draw(r)
             if p.values is not None:
                 enums.add(value)
-            if p.free and (not template.endswith((slot, slot + "?")) or quoted or r.random() < .5):
+            while isinstance(value, str) and p.kind is not None and sum(o.kind is p.kind for o in t.params) > 1 and value in values.values():
+                words, value = p.draw(r)
+            if p.free and '"' not in template and (not template.endswith((slot, slot + "?")) or quoted or r.random() < .5) and (quoted or not p.kind.key not in ("note", "work") or r.random() < .8):
                 words = quote(r, words)
             slots[p.slot], values[p.name] = words, value
-        elif p in chosen:
+        elif p in chosen and (t.declared is None or r.random() < .5):
             words, value, ph = say(r, p, True)
             values[p.name] = value
             extra.append(ph)
@@ -603,11 +639,11 @@ def ask_natural(r: Random, t: Tool, chosen, quoted) -> Request:
 def single(r: Random, q: Request) -> str:
     """The user's words for one request."""
     if q.framed:
-        s = w.fuzz(r, r.choice(FRAMES), .25, .3).format(c=q.clause, C=q.clause[:1].upper() + q.clause[1:])
+        s = w.fuzz(r, r.choice(FRAMES), .25, .3).format(c=q.clause, C=upper_first(q.clause, q))
     else:
         s = q.clause
         if r.random() < .15:
-            s = lower_first(s)
+            s = lower_first(s, q)
         if s[-1] not in "?!." and r.random() < .3:
             s += "."
     if q.after:
@@ -615,10 +651,10 @@ def single(r: Random, q: Request) -> str:
             s += "."
         s += q.after
     s = q.before + s
-    return noisy(r, s)
+    return noisy(r, s, q)
 
 
-def noisy(r: Random, s: str) -> str:
+def noisy(r: Random, s: str, q: Request | None = None) -> str:
     """Now and then some words before or after that do not matter."""
     x = r.random()
     if x < .06:
@@ -627,7 +663,7 @@ def noisy(r: Random, s: str) -> str:
         s += " " + chatter(r)
     elif x < .13:
         a = w.aside(r)
-        s = (a[:1].upper() + a[1:] if r.random() < .7 else a) + r.choice((", ", ". ", ": ", ", ", " - ", "! ")) + (lower_first(s) if r.random() < .5 else s)
+        s = (a[:1].upper() + a[1:] if r.random() < .7 else a) + r.choice((", ", ". ", ": ", ", ", " - ", "! ")) + (lower_first(s, q) if r.random() < .5 else s)
     elif x < .15 and s[-1] in "?!.":
         a = w.aside(r)
         s += " " + a[:1].upper() + a[1:] + r.choice((".", "!", ""))
@@ -636,25 +672,65 @@ def noisy(r: Random, s: str) -> str:
     return s
 
 
+def sentence(r: Random, q: Request) -> str:
+    """The request with a mark at its end, and what follows it."""
+    s = q.clause if q.clause[-1] in "?.!" else q.clause + r.choice("....!")
+    if q.framed and r.random() < .4:
+        s = r.choice(FRAMES).format(c=q.clause.rstrip("."), C=upper_first(q.clause.rstrip("."), q))
+        s = s if s[-1] in "?.!" else s + "."
+    return s + q.after
+
+
 def double(r: Random, a: Request, b: Request) -> str:
-    """The user's words for two requests in one breath."""
-    first, second = a.clause.rstrip("?.!"), b.clause.rstrip("?.!")
-    x = r.random()
-    if x < .4:
-        one, two = (c[:1].upper() + c[1:] + ("?" if q.clause.endswith("?") else r.choice((".", "."))) + q.after for c, q in ((first, a), (second, b)))
-        y, z = lower_first(one), lower_first(two)
-        return r.choice((f"{one}\n{two}", f"1. {one}\n2. {two}", f"1) {one} 2) {two}", f"- {one}\n- {two}", f"First, {y} Second, {z}", f"First {y} Then {z}", f"Two requests: {y} And {z}", f"{one} Oh, and {z}", f"{one} Besides, {z}", f"{one} In addition, {z}",
-                         f"{one} Next: {z}", f"{one} {two}", f"{one} {two}", f"{one}\n{two}", f"The one: {y} The other: {z}", f"{w.aside(r).capitalize()}. {one} {two}", f"{w.aside(r).capitalize()}: {y} {w.aside(r).capitalize()}: {z}", f"{one} {w.aside(r).capitalize()}, {z}", f"{one} {z}", f"1) {y} 2) {z}", f"(1) {one} (2) {two}", f"First: {one} Second: {two}", f"{one} As well: {z}", f"{one} Furthermore: {z}", f"a) {one} b) {two}", f"Both please: {y} {two}", f"{one} When that is done, {z}", f"I have two wishes. {one} {two}", f"One: {y} Two: {z}", f"{one} {w.aside(r).capitalize()}: {z}", f"{one} And one more: {z}"))
-    if a.after or b.after or x < .5:
-        s1, s2 = first[:1].upper() + first[1:], r.choice(("Also, ", "And ", "Then ", "Also ", "After that, ", "Second, ", "Plus, ", "And also ")) + lower_first(second) if r.random() < .75 else second[:1].upper() + second[1:]
-        p1 = "?" if a.clause.endswith("?") else "."
-        p2 = "?" if b.clause.endswith("?") else "."
-        return s1 + p1 + a.after + " " + s2 + p2 + b.after
-    j = r.choice((" and ", " and ", ", and ", " and also ", ", then ", " and then ", "; ", ", and also ", " as well as ", ", plus "))
-    text = first + j + lower_first(second)
-    if a.framed and r.random() < .8:
-        return r.choice(FRAMES).format(c=text, C=text[:1].upper() + text[1:])
-    return text[:1].upper() + text[1:] + ("?" if a.clause.endswith("?") else r.choice((".", "", ".")))
+    """The user's words for two requests in one message."""
+    if a.framed and b.framed and not a.after and not b.after and r.random() < .5:
+        verb, _, rest = b.clause.partition(" ")
+        if a.clause.startswith(verb + " ") and rest:  # the verb is said once
+            text = a.clause.rstrip(".") + r.choice((" and ", " and also ", ", and ", ", ", " as well as ", " plus ", "; also ", " and then ")) + rest.rstrip(".")
+            return r.choice(FRAMES).format(c=text, C=upper_first(text, a))
+    one, two = sentence(r, a), sentence(r, b)
+    join = r.choice(JOINS["two"])
+    small, large = lower_first(two, b), upper_first(two, b)
+    text = join.replace("{s}", w.aside(r)) if "{s}" in join else w.fuzz(r, join, .15, .2)
+    for slot, s in (("{A}", upper_first(one, a)), ("{a}", lower_first(one, a)), ("{A-}", upper_first(one, a).rstrip("?.!")), ("{a-}", lower_first(one, a).rstrip("?.!")), ("{B}", large), ("{b}", small), ("{B-}", large.rstrip("?.!")), ("{b-}", small.rstrip("?.!"))):
+        text = text.replace(slot, s)
+    return text
+
+
+def again(r: Random, t: Tool, q: Request):
+    """'… and the same for Rome': the text and the second request, which is the first with one other value."""
+    change = [p for p in t.params if p.name in q.arguments and p.slot is not None and not isinstance(p, Flag) and (p.values is not None or p.kind.type in ("string", "integer") and p.kind.key not in ("bool", "say"))]
+    if not change:
+        return None
+    p = r.choice(change)
+    words, value = p.draw(r)
+    if value == q.arguments[p.name]:
+        return None
+    if p.free:
+        words = quote(r, words)
+    # Where the value does not show whose it is, the parameter is named.
+    alike = [o for o in t.params if o is not p and o.name in q.arguments and (o.kind is not None) == (p.kind is not None) and (o.kind is None or o.kind.key == p.kind.key or o.kind.type == p.kind.type and not {o.kind.key, p.kind.key} & SHOWING)]
+    line = r.choice([x for x in JOINS["same"] if "{n}" in x] if alike else JOINS["same"])
+    text = sentence(r, q) + " " + w.fuzz(r, line, .1, .15).replace("{v}", words).replace("{n}", w.spaced(p.name))
+    return text, q, Request("", "", False, t.name, {**q.arguments, p.name: value})
+
+
+def both(r: Random, t: Tool, chosen):
+    """'… in Paris and Rome': one request with two values of one parameter, two calls."""
+    change = [p for p in t.params if p.slot is not None and p.required and (p.kind is not None and p.kind.key in TWOFOLD)]
+    if not change:
+        return None
+    p = r.choice(change)
+    x, y = p.draw(r), p.draw(r)
+    if x[1] == y[1]:
+        return None
+    q = ask_natural(r, t, chosen, False, {p.name: (r.choice(JOINS["both"]).replace("{v1}", x[0]).replace("{v2}", y[0]), x[1])})
+    if x[0] not in q.clause:
+        return None
+    return q.clause, q, Request("", "", False, t.name, {**q.arguments, p.name: y[1]})
+
+
+TWOFOLD = set("city person first date code slug food thing any country language weekday animal room company email ticker number_id topic".split())
 
 
 def dumps(v) -> str:
@@ -669,13 +745,18 @@ def any_tool(r: Random, like: Tool | None = None) -> Tool:
     x = r.random()
     if like is not None and like.templates is None and x < .35:
         return lookup(r, like) if like.attribute else composed(r, like)
-    return natural(r) if x < .5 else composed(r) if x < .82 else lookup(r)
+    if like is not None and like.declared is not None and x < .6:
+        return natural(r, r.choice([d for d in DECLARED if d.group == like.declared.group]))
+    return natural(r) if x < .58 else composed(r) if x < .86 else lookup(r)
 
 
 def rivals(a: Tool, b: Tool) -> bool:
     """Whether one request could mean either."""
     if a.name == b.name:
         return True
+    for x, y in ((a, b), (b, a)):
+        if x.declared and set(x.declared.apart) & words_of(y) and not (y.declared and y.declared.group == x.declared.group):
+            return True
     if a.templates is not None and b.templates is not None:
         return a.templates is b.templates or (len(a.templates[0]) and a.schema["function"]["description"] == b.schema["function"]["description"])
     if a.verbs and b.verbs:
@@ -765,6 +846,11 @@ def told(results: list[str]) -> str:
     return out
 
 
+def complete(text: str, q: Request) -> bool:
+    """Whether every argument stands in the words of the request (small numbers may be spelled out)."""
+    return all(isinstance(v, bool) or str(v) in text or isinstance(v, int) and 0 <= v <= 12 and NUMBER_WORDS[v] in text for a in q.arguments.values() for v in (a if isinstance(a, list) else [a]))
+
+
 NOFIT = "None of the functions I was given can do that."
 
 
@@ -773,32 +859,37 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
     out = []
     for _ in range(budget):
         x = r.random()
-        if x < .52:
+        if x < .5:
             t = r.choice(tools)
             q = ask(r, t, False, alone(t, tools))
-            out += [("user", single(r, q)), ("assistant", call_text(q))]
+            text = single(r, q)
+            if not complete(text, q):
+                continue
+            out += [("user", text), ("assistant", call_text(q))]
             if r.random() < .55:
                 raw, text = result(r)
                 out += [("tool", raw), ("assistant", told([text]))]
             elif _ + 1 < budget:
                 out += [("tool", '{"status": "ok"}'), ("assistant", told(["status ok"]))]
-        elif x < .76:
+        elif x < .77:
             a = r.choice(tools)
-            b = a if r.random() < .5 else r.choice(tools)
+            b = a if r.random() < .4 else r.choice([t for t in tools if a.verbs and t.verbs == a.verbs] if r.random() < .3 else tools or [a]) if a.verbs else r.choice(tools)
             qa, qb = ask(r, a, True), ask(r, b, True)
             text = double(r, qa, qb)
-            if a.templates is not None and r.random() < .5:
-                text, qa, qb = two_values(r, a) or (text, qa, qb)
-            if qa.arguments == qb.arguments and qa.name == qb.name:
+            y = r.random()
+            if a.templates is not None and a is b and y < .75:
+                chosen = [p for p in a.params if p.required or r.random() < .45]
+                text, qa, qb = (two_values(r, a) if y < .15 else again(r, a, ask_natural(r, a, chosen, True)) if y < .5 else both(r, a, chosen)) or (text, qa, qb)
+            if qa.arguments == qb.arguments and qa.name == qb.name or not complete(text, qa) or not complete(text, qb):
                 continue
             out += [("user", text), ("assistant", call_text(qa) + "\n" + call_text(qb))]
             if r.random() < .5 or _ + 1 < budget:
                 (raw1, t1), (raw2, t2) = result(r), result(r)
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
-        elif x < .85:
+        elif x < .87:
             for _ in range(20):
                 t = any_tool(r, r.choice(tools) if r.random() < .3 else None)
-                if not any(rivals(t, o) or close(t, o) or shares(t, o) for o in tools):
+                if all(apart(t, o) for o in tools):
                     break
             else:
                 continue
@@ -806,6 +897,13 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
         else:
             out += others(r)
     return out
+
+
+def apart(a: Tool, b: Tool) -> bool:
+    """Whether no request for `a` could be met by `b`: another function of its group, or nothing like it."""
+    if a.declared and b.declared and a.declared.group == b.declared.group:
+        return a.declared is not b.declared
+    return not (rivals(a, b) or close(a, b) or shares(a, b))
 
 
 def close(a: Tool, b: Tool) -> bool:

@@ -1,7 +1,8 @@
 """Builds the evaluation's cases from the text files beside this one: the same cases every time, 300 and more a skill.
 
 Nothing here is imported by the corpus generator, and nothing of the generator is imported here. Functions, names, values and phrasings
-are of this folder's own. A case is a dictionary: `skill`, `turns` (what the user says, one after the other; the model's own replies stand
+are of this folder's own. Two sets: `dev`, whose failures showed which forms of request the corpus lacked, and `test` (the folder `test`; tool calls,
+two calls, no tool fits and extraction), which is looked at once after training. A case is a dictionary: `skill`, `turns` (what the user says, one after the other; the model's own replies stand
 between), optionally `history` (messages before), `system`, `tools`, `prompt` (raw text completion instead of chat), and `expect`.
 """
 
@@ -14,16 +15,17 @@ DEFAULT_SYSTEM = "You are QwenServe's demonstration model, a very small assistan
 CHARACTERS_PER_TOKEN = 2.85  # of the prose; rounded up, so that the longest prompts have 3,900 tokens rather than 3,500
 
 
-def lines(name: str) -> list[str]:
-    return [x for x in (HERE / name).read_text(encoding="utf-8").split("\n") if x and not x.startswith("#")]
+def lines(name: str, folder: Path = HERE) -> list[str]:
+    return [x for x in (folder / name).read_text(encoding="utf-8").split("\n") if x and not x.startswith("#")]
 
 
-VALUES = {k: v.split(" | ") for k, v in (x.split(": ", 1) for x in lines("values.txt"))}
+def read_values(folder: Path) -> dict[str, list[str]]:
+    return {k: v.split(" | ") for k, v in (x.split(": ", 1) for x in lines("values.txt", folder))}
 
 
-def read_tools():
+def read_tools(folder: Path, values_of: dict[str, list[str]]):
     out, tool = [], None
-    for x in lines("tools.txt"):
+    for x in lines("tools.txt", folder):
         if x.startswith("@ "):
             name, description = x[2:].split(" | ")
             tool = {"name": name, "params": {}, "requests": [], "schema": {"type": "function", "function": {"name": name, "description": description, "parameters": {"type": "object", "properties": {}, "required": []}}}}
@@ -37,7 +39,7 @@ def read_tools():
             name, kind = key.split(":")
             required, kind, closed = kind.endswith("!"), kind[:-1], values.endswith(" #")
             values = values.removesuffix(" #")
-            options = VALUES[values[1:]] if values.startswith("@") else values.split(" / ") if values else []
+            options = values_of[values[1:]] if values.startswith("@") else values.split(" / ") if values else []
             s = {"type": kind, "description": description}
             if closed:
                 s["enum"] = options
@@ -51,7 +53,21 @@ def read_tools():
     return out
 
 
-TOOLS = read_tools()
+class Files:
+    """The files of one set."""
+
+    def __init__(self, folder: Path, joins: list[str]):
+        self.folder, self.joins = folder, joins
+        self.values = read_values(folder)
+        self.tools = read_tools(folder, self.values)
+
+    def lines(self, name: str) -> list[str]:
+        return lines(name, self.folder)
+
+
+DEV = Files(HERE, ["{a} {B}", "{a} And {b}", "Two things. {a} {B}", "{a} While you are at it: {b}", "{a} Afterwards: {b}", "1) {a} 2) {B}", "{a}\n{B}", "First of the two: {a} The other: {b}"])
+TEST = Files(HERE / "test", [x.replace("\\n", "\n") for x in lines("joins.txt", HERE / "test")])
+VALUES = DEV.values
 
 
 def said(r: Random, tool, request):
@@ -61,7 +77,7 @@ def said(r: Random, tool, request):
     for name, (kind, options) in tool["params"].items():
         if "{" + name + "}" in text:
             v = r.choice(options)
-            words, value = v, v
+            words, value = v, v.strip('"')
             if kind == "array":
                 value = v.split("+")
                 words = ", ".join(value[:-1]) + " and " + value[-1]
@@ -74,9 +90,9 @@ def said(r: Random, tool, request):
     return text, {"name": tool["name"], "arguments": found}
 
 
-def declared(r: Random, tools) -> list:
+def declared(r: Random, files: Files, tools) -> list:
     tools = list(tools)
-    for t in r.sample(TOOLS, r.randint(0, 4)):
+    for t in r.sample(files.tools, r.randint(0, 4)):
         if len(tools) < 4 and t not in tools:
             tools.append(t)
     r.shuffle(tools)
@@ -87,40 +103,41 @@ def ended(s: str) -> str:
     return s if s[-1] in ".?!" else s + "."
 
 
-def lowered(s: str) -> str:
-    return s if s[:2] in ("I ", "I'") or s[1:2].isupper() or not s[:1].isupper() or any(s.startswith(n) for n in VALUES["name"]) else s[:1].lower() + s[1:]
+def lowered(s: str, files: Files) -> str:
+    return s if s[:2] in ("I ", "I'") or s[1:2].isupper() or not s[:1].isupper() or any(s.startswith(n) for n in files.values["name"]) else s[:1].lower() + s[1:]
 
 
-def calls(r: Random):
-    for round_ in range(4):
-        for tool in TOOLS:
+def calls(r: Random, files: Files = DEV):
+    rounds = 4 if files is DEV else 2
+    for round_ in range(rounds):
+        for tool in files.tools:
             for request in tool["requests"]:
-                if round_ == 3 and r.random() < .6:
+                if round_ == rounds - 1 and r.random() < (.6 if files is DEV else .4):
                     continue
                 text, call = said(r, tool, request)
-                yield {"skill": "tool call", "turns": [text], "tools": declared(r, [tool]), "expect": {"calls": [call]}}
+                yield {"skill": "tool call", "turns": [text], "tools": declared(r, files, [tool]), "expect": {"calls": [call]}}
 
 
-def parallel(r: Random):
+def parallel(r: Random, files: Files = DEV):
     for n in range(300):
-        a = r.choice(TOOLS)
-        b = a if n % 3 == 0 else r.choice(TOOLS)
+        a = r.choice(files.tools)
+        b = a if n % 3 == 0 else r.choice(files.tools)
         qa = r.choice(a["requests"])
         (ta, ca), (tb, cb) = said(r, a, qa), said(r, b, r.choice(b["requests"]))
         while cb == ca:
-            b = r.choice(TOOLS)
+            b = r.choice(files.tools)
             tb, cb = said(r, b, r.choice(b["requests"]))
-        join = r.choice(("{a} {B}", "{a} And {b}", "Two things. {a} {B}", "{a} While you are at it: {b}", "{a} Afterwards: {b}", "1) {a} 2) {B}", "{a}\n{B}", "First of the two: {a} The other: {b}"))
-        text = join.format(a=ended(ta), b=ended(lowered(tb)), B=ended(tb))
-        yield {"skill": "two calls", "turns": [text], "tools": declared(r, [a] if a is b else [a, b]), "expect": {"calls": [ca, cb]}}
+        join = r.choice(files.joins)
+        text = join.format(a=ended(ta), A=ended(ta), b=ended(lowered(tb, files)), B=ended(tb))
+        yield {"skill": "two calls", "turns": [text], "tools": declared(r, files, [a] if a is b else [a, b]), "expect": {"calls": [ca, cb]}}
 
 
-def no_fit(r: Random):
-    other = {k: [x.split(": ", 1)[1] for x in lines("chatter.txt") if x.startswith(k)] for k in ("none", "chat")}
+def no_fit(r: Random, files: Files = DEV):
+    other = {k: [x.split(": ", 1)[1] for x in files.lines("chatter.txt") if x.startswith(k)] for k in ("none", "chat")}
     for n in range(320):
-        tools = r.sample(TOOLS, r.randint(1, 4))
+        tools = r.sample(files.tools, r.randint(1, 4))
         if n % 8 < 3:
-            t = r.choice([t for t in TOOLS if t not in tools])
+            t = r.choice([t for t in files.tools if t not in tools])
             text = said(r, t, r.choice(t["requests"]))[0]
         elif n % 8 < 7:
             text = r.choice(other["none"])
@@ -135,7 +152,7 @@ RESULTS = (("high_water", "@time"), ("monthly_payment", "1184.2"), ("monthly_pay
 
 def tool_answers(r: Random):
     for n in range(300):
-        tool = r.choice(TOOLS)
+        tool = r.choice(DEV.tools)
         text, call = said(r, tool, r.choice(tool["requests"]))
         picked = r.sample(RESULTS, r.randint(1, 3))
         content, values = {}, []
@@ -145,15 +162,15 @@ def tool_answers(r: Random):
             values.append(str(v))
         history = [{"role": "user", "content": text}, {"role": "assistant", "content": "", "tool_calls": [{"id": "call_1", "type": "function", "function": call}]},
                    {"role": "tool", "tool_call_id": "call_1", "content": json.dumps(content, ensure_ascii=False)}]
-        yield {"skill": "tool result", "history": history, "turns": [], "tools": declared(r, [tool]), "expect": {"contains": values, "calls": []}}
+        yield {"skill": "tool result", "history": history, "turns": [], "tools": declared(r, DEV, [tool]), "expect": {"contains": values, "calls": []}}
 
 
-def extraction(r: Random):
-    texts = [x for x in lines("extraction.txt") if not x.startswith("ask: ")]
-    asks = [x[5:].replace("\\n", "\n") for x in lines("extraction.txt") if x.startswith("ask: ")]
+def extraction(r: Random, files: Files = DEV):
+    texts = [x for x in files.lines("extraction.txt") if not x.startswith("ask: ")]
+    asks = [x[5:].replace("\\n", "\n") for x in files.lines("extraction.txt") if x.startswith("ask: ")]
     for n in range(320):
         text, fields = texts[n % len(texts)].split(" >> ")
-        slots = {k: r.choice(v) for k, v in VALUES.items()}
+        slots = {k: r.choice(v) for k, v in files.values.items()}
         wanted = [f.split("=") for f in fields.split(", ")]
         if len(wanted) > 2 and r.random() < .35:
             wanted = r.sample(wanted, len(wanted) - 1)
@@ -266,8 +283,13 @@ def hello(r: Random):
         yield case
 
 
-def every() -> list[dict]:
+def every(which: str = "dev") -> list[dict]:
+    """The cases of a set, `dev` or `test`."""
     out = []
+    if which == "test":
+        for i, of in enumerate((calls, parallel, no_fit, extraction)):
+            out += list(of(Random(2000 + i), TEST))
+        return out
     for i, make in enumerate((calls, parallel, no_fit, tool_answers, extraction, memory, passkey, arithmetic, middle, questions, beyond, hello)):
         out += list(make(Random(1000 + i)))
     return out

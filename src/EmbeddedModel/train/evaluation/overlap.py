@@ -24,7 +24,8 @@ def grams(text: str) -> set:
 
 def main() -> int:
     asked = set()
-    for c in cases.every():
+    every = cases.every("dev") + cases.every("test")
+    for c in every:
         for t in c.get("turns", []) + [c.get("prompt", "")]:
             asked |= grams(t)
     sources = "\n".join(p.read_text(encoding="utf-8") for p in sorted((Path(__file__).parent.parent / "corpus").glob("*.*")) if p.suffix in (".py", ".txt"))
@@ -36,11 +37,11 @@ def main() -> int:
             shared |= asked & grams(re.sub(r"<tools>.*</tools>", " ", "".join(t for t, _ in make(r)), flags=re.S))
     problems = ["eight words: " + " ".join(g) for g in sorted(shared)]
     known = set(re.findall(r"\w+", sources.lower()))
-    problems += [f"function: {t['name']}" for t in cases.TOOLS if t["name"] in known]
+    problems += [f"function: {t['name']}" for files in (cases.DEV, cases.TEST) for t in files.tools if t["name"] in known]
     text = sources.lower()
     for kind in ("name", "given", "city", "email", "code", "street", "company", "thing", "color", "job", "word"):
-        problems += [f"{kind}: {v}" for v in cases.VALUES[kind] if re.search(r"(?<!\w)" + re.escape(v.lower()) + r"(?!\w)", text)]
-    print(f"{len(cases.every())} cases, {len(problems)} problems")
+        problems += [f"{kind}: {v}" for files in (cases.DEV, cases.TEST) for v in files.values[kind] if re.search(r"(?<!\w)" + re.escape(v.lower()) + r"(?!\w)", text)]
+    print(f"{len(every)} cases, {len(problems)} problems")
     print("\n".join(problems[:40]))
     return 1 if problems else 0
 

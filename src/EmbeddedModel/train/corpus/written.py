@@ -1,0 +1,99 @@
+"""Extraction from the texts of texts.txt: hand-written variety in which the names of fields are roles, verbs and nouns of the text."""
+
+from random import Random
+
+from . import lines, words as w
+from .kinds import KINDS, decimal, integer, listed, same
+
+
+def money(r: Random):
+    """An amount as it is written with its currency, and the number."""
+    words, value = KINDS["amount"].make(r)
+    if isinstance(value, int) and value >= 1000 and r.random() < .2:
+        words = f"{value:,}"
+    return r.choice(("${v}", "${v}", "{v} dollars", "{v} dollars", "{v} euros", "{v} euros", "€{v}", "£{v}", "{v} pounds", "{v} EUR", "USD {v}", "{v} francs", "{v}€", "{v} USD")).format(v=words), value
+
+
+def any_word(r: Random) -> str:
+    return w.word(r) if r.random() < .6 else w.pseudo(r) if r.random() < .8 else w.pseudo(r).capitalize()
+
+
+def thing(r: Random) -> str:
+    x = r.random()
+    return w.spaced(w.noun(r)) if x < .75 else w.word(r) + " " + w.spaced(w.noun(r)) if x < .85 else w.word(r)
+
+
+def two(r: Random) -> str:
+    """A short name of one to three words."""
+    return " ".join(w.word(r) if r.random() < .8 else w.pseudo(r) for _ in range(r.choice((1, 2, 2, 3))))
+
+
+def note(r: Random) -> str:
+    """Two to six words without a full stop."""
+    return " ".join(w.word(r) if r.random() < .5 else w.stray(r) for _ in range(r.randint(2, 6)))
+
+
+def title(r: Random):
+    t = w.name_of_work(r) if r.random() < .6 else w.phrase(r)
+    return r.choice(('"{t}"', "'{t}'", "{t}", "“{t}”") if "'" not in t else ('"{t}"', "{t}")).format(t=t), t
+
+
+MAKE = {k: KINDS[v].make for k, v in {"person": "person", "city": "city", "country": "country", "address": "address", "email": "email", "phone": "phone", "date": "date", "time": "time", "amount": "amount", "age": "age", "code": "code", "company": "company",
+                                      "job": "job", "colour": "colour", "food": "food", "animal": "animal", "room": "room", "lang": "language", "weekday": "weekday", "month": "month", "year": "year", "kg": "weight", "km": "distance", "deg": "degrees", "pct": "percent",
+                                      "path": "path", "url": "url", "ip": "ip", "user": "username", "slug": "slug", "ver": "version"}.items()}
+MAKE |= {"money": money, "title": title, "first": same(w.first), "any": same(any_word), "thing": same(thing), "plural": same(lambda r: w.plural(w.spaced(w.noun(r)))), "small": integer(1, 30), "num": integer(1, 2000)}
+MANY = {"firsts": "first", "things": "thing", "foods": "food", "cities": "city", "langs": "lang", "colours": "colour", "animals": "animal", "weekdays": "weekday", "words": "any", "nums": "num"}
+MANY = {k: listed(lambda r, f=MAKE[v]: f(r)[1], 2, 5 if v == "num" else 4) for k, v in MANY.items()} | {"files": KINDS["files"].make}
+
+TEXTS = lines.texts()
+
+
+def draw(r: Random, slot: lines.Slot):
+    """(words, value)."""
+    if slot.truth:
+        v = r.random() < .5
+        return slot.truth[0 if v else 1], v
+    words, value = (MANY if slot.many else MAKE)[slot.kind](r)
+    if slot.kind != "money" and isinstance(value, (int, float)):
+        words = str(value)  # digits, not number words
+    if isinstance(value, str) and value.isdigit() and value[0] != "0":
+        value = int(value)
+    return words, value
+
+
+def text(r: Random, seen: set, kinds: set):
+    """(facts as (name, words, value), the text). Names in `seen` are not used again; `kinds` receives the kinds of the text's values."""
+    template, slots = r.choice(TEXTS)
+    if "\n" not in template and r.random() < .2:
+        template = w.fuzz(r, template, .1, 1)
+    facts, said, values = [], [], set()
+    for slot in slots:
+        kinds.add(ALIKE.get(slot.kind, slot.kind))
+        words, value = draw(r, slot)
+        for _ in range(20):
+            if slot.truth or words not in values:
+                break
+            words, value = draw(r, slot)
+        values.add(words)
+        said.append(words)
+        names = [n for n in slot.names if n not in seen]
+        if names:
+            n = r.choice(names)
+            seen.add(n)
+            facts.append((n, words, value))
+    out = template.format(*said)
+    return facts, out
+
+
+ABSENT = "email phone date time company money address job animal country colour food url".split()
+ALIKE = {"first": "person", "firsts": "person", "amount": "money", "weekday": "date", "month": "date", "year": "date", "weekdays": "date", "foods": "food", "animals": "animal", "colours": "colour", "any": "", "thing": "", "path": "url", "user": "email"}
+
+
+def missing(r: Random, seen: set, kinds: set) -> str | None:
+    """The name of a field that the text says nothing of: of a kind that is none of the text's."""
+    for _ in range(20):
+        slot = r.choice(r.choice(TEXTS)[1])
+        names = [n for n in slot.names if n not in seen]
+        if names and slot.kind in ABSENT and slot.kind not in kinds:
+            return r.choice(names)
+    return None
