@@ -174,7 +174,7 @@ def export(model: Model, folder: Path, tokenizer: Path) -> None:
 def main() -> None:
     a = argparse.ArgumentParser(description=__doc__)
     a.add_argument("out", type=Path)
-    a.add_argument("--steps", type=int, default=9000)
+    a.add_argument("--steps", type=int, default=12000)
     a.add_argument("--decay", type=float, default=.4, help="the part of the steps over which the rate falls to zero")
     a.add_argument("--seed", type=int, default=1)
     a.add_argument("--rate", type=float, default=1.0, help="factor on the learning rates")

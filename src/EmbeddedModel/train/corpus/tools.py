@@ -68,10 +68,10 @@ class Param:
 class Tool:
     """A declared function and what is needed to ask for it."""
 
-    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair", "declared")
+    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair", "declared", "words")
 
     def __init__(self):
-        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair, self.declared = [], None, None, None, None, None, None, None
+        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair, self.declared, self.words = [], None, None, None, None, None, None, None, None
 
 
 def describe(r: Random, text: str, name: str) -> str:
@@ -332,6 +332,7 @@ def parse_lines(text: str):
 
 
 NATURAL, NATURAL_ZH, DECLARED, JOINS = parse_lines(LINES), parse_lines(LINES_ZH), lines.declarations(), lines.joins()
+GROUPS = {d.group: [o for o in DECLARED if o.group == d.group] for d in DECLARED}
 
 
 def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
@@ -746,7 +747,7 @@ def any_tool(r: Random, like: Tool | None = None) -> Tool:
     if like is not None and like.templates is None and x < .35:
         return lookup(r, like) if like.attribute else composed(r, like)
     if like is not None and like.declared is not None and x < .6:
-        return natural(r, r.choice([d for d in DECLARED if d.group == like.declared.group]))
+        return natural(r, r.choice(GROUPS[like.declared.group]))
     return natural(r) if x < .58 else composed(r) if x < .86 else lookup(r)
 
 
@@ -928,6 +929,13 @@ GLUE = set("a an the of to in for get set find create check list show from with 
 
 
 def words_of(t: Tool) -> set:
+    """The words of the function's name and description, less those that many have."""
+    if t.words is None:
+        t.words = split_words(t)
+    return t.words
+
+
+def split_words(t: Tool) -> set:
     f = t.schema["function"]
     name = "".join(" " + c.lower() if c.isupper() else c for c in f["name"])
     return set((name.replace("_", " ").replace(".", " ").replace("-", " ") + " " + f["description"].lower().rstrip(".")).split()) - GLUE
