@@ -103,7 +103,11 @@ def ended(s: str) -> str:
     return s if s[-1] in ".?!" else s + "."
 
 
-def lowered(s: str, files: Files) -> str:
+def lowered(s: str, files: Files, call: dict) -> str:
+    """The sentence beginning small, unless it begins with a name or another value of the call, whose case matters."""
+    head = s.split(" ")[0].rstrip(",.:;!?'").removesuffix("'s")
+    if any(head in str(v) for v in call["arguments"].values()):
+        return s
     return s if s[:2] in ("I ", "I'") or s[1:2].isupper() or not s[:1].isupper() or any(s.startswith(n) for n in files.values["name"]) else s[:1].lower() + s[1:]
 
 
@@ -128,7 +132,7 @@ def parallel(r: Random, files: Files = DEV):
             b = r.choice(files.tools)
             tb, cb = said(r, b, r.choice(b["requests"]))
         join = r.choice(files.joins)
-        text = join.format(a=ended(ta), A=ended(ta), b=ended(lowered(tb, files)), B=ended(tb))
+        text = join.format(a=ended(ta), A=ended(ta), b=ended(lowered(tb, files, cb)), B=ended(tb))
         yield {"skill": "two calls", "turns": [text], "tools": declared(r, files, [a] if a is b else [a, b]), "expect": {"calls": [ca, cb]}}
 
 
