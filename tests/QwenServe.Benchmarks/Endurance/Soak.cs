@@ -15,6 +15,9 @@ internal sealed class Soak : IDisposable
 {
     private static readonly string[] Words = ["apple", "river", "seven", "quickly", "under", "blue", "Lisbon", "weather", "table", "music", "forty", "paper"];
 
+    /// <summary>More than 2,048 tokens of the embedded vocabulary, the largest step of the CPU.</summary>
+    private const int LongWords = 1200;
+
     private readonly Uri _address;
     private readonly string _model;
     private readonly HttpClient _http;
@@ -43,12 +46,16 @@ internal sealed class Soak : IDisposable
         get { lock (_gate) return [.. _violations]; }
     }
 
-    /// <summary>Runs the clients until cancelled, and waits for the last of them.</summary>
-    public Task RunAsync(int clients, int seed, CancellationToken stop)
+    /// <summary>Runs the clients until cancelled, each with the pause after what it did, and waits for the last of them.</summary>
+    public Task RunAsync(int clients, int seed, CancellationToken stop, TimeSpan pause = default)
         => Task.WhenAll(Enumerable.Range(0, clients).Select(i => Task.Run(async () =>
         {
             var random = new Random(seed + i);
-            while (!stop.IsCancellationRequested) await OneAsync(random).ConfigureAwait(false);
+            while (!stop.IsCancellationRequested)
+            {
+                await OneAsync(random).ConfigureAwait(false);
+                if (pause > TimeSpan.Zero) await Task.Delay(pause, CancellationToken.None).ConfigureAwait(false);
+            }
         }, CancellationToken.None)));
 
     /// <summary>Waits until the engine says that it has nothing, and tells what it still has if it does not within the time.</summary>
@@ -213,7 +220,8 @@ internal sealed class Soak : IDisposable
     {
         string more = $"\"model\":\"{_model}\",\"max_tokens\":{tokens},\"ignore_eos\":true,\"temperature\":0" + (choices > 1 ? $",\"n\":{choices}" : "")
             + (stream ? ",\"stream\":true,\"stream_options\":{\"include_usage\":true}" : "");
-        string prose = Prose(random, random.Next(1, 120));
+        // Now and then a prompt that fills the largest step: the device's memory for a step is taken as far as the largest one so far.
+        string prose = Prose(random, random.Next(40) == 0 ? LongWords : random.Next(1, 120));
         if (random.Next(3) == 0) return ("/v1/completions", $$"""{{{more}},"prompt":"{{prose}}"{{(random.Next(3) == 0 ? ",\"logprobs\":3" : "")}}}""");
         more += random.Next(5) switch
         {
