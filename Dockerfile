@@ -31,7 +31,8 @@ ENV QWENSERVE_HOST=0.0.0.0 \
     QWENSERVE_LOG_FORMAT=json \
     QWENSERVE_CUBIN_CACHE=/data/cubins \
     HF_HOME=/data/huggingface \
-    DOTNET_EnableDiagnostics=0
+    DOTNET_EnableDiagnostics=0 \
+    MALLOC_ARENA_MAX=2
 WORKDIR /app
 USER 1654
 VOLUME /data
