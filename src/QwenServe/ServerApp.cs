@@ -166,7 +166,16 @@ public sealed class ServerApp : IAsyncDisposable
         var ready = WhenReadyAsync();
         if (await Task.WhenAny(ready, stop.Task).ConfigureAwait(false) == ready)
         {
-            await ready.ConfigureAwait(false);
+            try
+            {
+                await ready.ConfigureAwait(false);
+            }
+            catch
+            {
+                // Probes that are being answered are answered to their end.
+                await StopAsync().ConfigureAwait(false);
+                throw;
+            }
             foreach (var model in _web.Services.GetRequiredService<ModelHost>().Models) _log.LogInformation("{Summary:l}", model.Describe(Address));
         }
         var broken = _web.Services.GetRequiredService<ModelHost>().Broken;

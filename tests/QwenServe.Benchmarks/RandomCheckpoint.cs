@@ -22,7 +22,7 @@ internal static class RandomCheckpoint
         if (options.Integer("max-positions") is { } positions) config["max_position_embeddings"] = positions;
         Write(output, config, options.Integer("seed") ?? 1);
         if (options.Text("tokenizer") is { } tokenizer)
-            foreach (string file in Directory.GetFiles(tokenizer)) File.Copy(file, Path.Combine(output, Path.GetFileName(file)), overwrite: true);
+            foreach (string file in Directory.GetFiles(tokenizer).Where(f => Path.GetFileName(f) != "config.json" && !f.Contains(".safetensors", StringComparison.Ordinal))) File.Copy(file, Path.Combine(output, Path.GetFileName(file)), overwrite: true);
         return 0;
     }
 

@@ -19,7 +19,7 @@ public static class CommandLine
           curl http://127.0.0.1:8000/v1/chat/completions -H 'content-type: application/json' \
             -d '{"model": "qwenserve-demo", "messages": [{"role": "user", "content": "Hello!"}]}'
 
-        Each option is also an environment variable (--max-num-seqs: QWENSERVE_MAX_NUM_SEQS) and a setting in
+        In brackets is the default. Each option is also an environment variable (--max-num-seqs: QWENSERVE_MAX_NUM_SEQS) and a setting in
         appsettings.json beside the program. The command line wins over the environment, that over the file.
         """;
 
@@ -89,12 +89,18 @@ public static class CommandLine
         return (values, exitCode);
     }
 
-    private static Option Create(SettingDefinition definition) => definition.Kind switch
+    private static Option Create(SettingDefinition definition)
     {
-        SettingKind.Switch => new Option<bool>(definition.Option, "--no-" + definition.Option[2..]) { Description = definition.Help },
-        _ when definition.Kind == SettingKind.List || definition.OfModel => new Option<string[]>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
-        _ => new Option<string>(definition.Option) { Description = definition.Help, HelpName = definition.Value },
-    };
+        string help = SettingsCatalog.Defaults.TryGetValue(definition.Key, out string? value) ? $"{definition.Help} [{Written(definition, value)}]" : definition.Help;
+        return definition.Kind switch
+        {
+            SettingKind.Switch => new Option<bool>(definition.Option, "--no-" + definition.Option[2..]) { Description = help },
+            _ when definition.Kind == SettingKind.List || definition.OfModel => new Option<string[]>(definition.Option) { Description = help, HelpName = definition.Value },
+            _ => new Option<string>(definition.Option) { Description = help, HelpName = definition.Value },
+        };
+    }
+
+    private static string Written(SettingDefinition definition, string value) => definition.Kind != SettingKind.Switch ? value : value == "true" ? "on" : "off";
 
     private sealed class HelpWithExamples(HelpAction inner) : SynchronousCommandLineAction
     {

@@ -71,7 +71,7 @@ public sealed record EngineSettings
             MaxNumSeqs = Optional(reader, "Engine:MaxNumSeqs", 65_536),
             MaxNumBatchedTokens = Optional(reader, "Engine:MaxNumBatchedTokens", 1 << 20),
             MaxNumWaiting = reader.Integer("Engine:MaxNumWaiting", 1024, 1, 1 << 20),
-            MaxWaitingTokens = reader.Tokens("Engine:MaxWaitingTokens") ?? 4L << 20,
+            MaxWaitingTokens = reader.Tokens("Engine:MaxWaitingTokens", 4 << 20),
             SchedulingPolicy = reader.Choice("Engine:SchedulingPolicy", "fcfs", "fcfs", "priority"),
             StepTimeout = TimeSpan.FromSeconds(reader.Number("Engine:StepTimeout", 600, 0.1, 86_400)),
             BlockSize = blockSize,

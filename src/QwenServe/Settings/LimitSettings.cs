@@ -36,17 +36,17 @@ public sealed record LimitSettings
 
     public static LimitSettings Read(SettingsReader reader) => new()
     {
-        MaxBodyBytes = reader.Bytes("Limits:MaxBodyBytes") ?? 64L << 20,
+        MaxBodyBytes = reader.Bytes("Limits:MaxBodyBytes", 64L << 20),
         MaxHeaderBytes = reader.Integer("Limits:MaxHeaderBytes", 32 << 10, 1 << 10, 1 << 20),
         RequestTimeout = reader.Number("Limits:RequestTimeout", 0, 0, 1e6) is > 0 and var seconds ? TimeSpan.FromSeconds(seconds) : null,
         MaxMessages = reader.Integer("Limits:MaxMessages", 4096, 1, int.MaxValue),
         MaxTools = reader.Integer("Limits:MaxTools", 512, 0, int.MaxValue),
-        MaxSchemaBytes = reader.Bytes("Limits:MaxSchemaBytes") ?? 256 << 10,
+        MaxSchemaBytes = reader.Bytes("Limits:MaxSchemaBytes", 256L << 10),
         MaxStopStrings = reader.Integer("Limits:MaxStopStrings", 64, 0, int.MaxValue),
         MaxStopLength = reader.Integer("Limits:MaxStopLength", 1024, 1, int.MaxValue),
         MaxLogProbs = reader.Integer("Limits:MaxLogProbs", 20, 0, 20),
         MaxStoredResponses = reader.Integer("Limits:MaxStoredResponses", 1000, 0, int.MaxValue),
-        MaxStoredResponseBytes = reader.Bytes("Limits:MaxStoredResponseBytes") ?? 64L << 20,
+        MaxStoredResponseBytes = reader.Bytes("Limits:MaxStoredResponseBytes", 64L << 20),
         RejectUnknownFields = reader.Switch("Limits:RejectUnknownFields", false),
     };
 }

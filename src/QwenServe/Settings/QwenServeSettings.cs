@@ -45,6 +45,8 @@ public sealed record QwenServeSettings
             var file = new ConfigurationBuilder().SetBasePath(root).AddJsonFile("appsettings.json", optional: true).Build();
             var merged = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
             foreach (var (key, value) in file.AsEnumerable()) merged[key] = value;
+            if (merged.FirstOrDefault(pair => pair.Value is not null && !SettingsCatalog.Knows(pair.Key)).Key is { } unknown)
+                throw new StartupException($"{Path.Combine(root, "appsettings.json")}: there is no setting {unknown} (see qwenserve --help)", exitCode: 2);
             var models = new ModelList([new Dictionary<string, string?>(merged, StringComparer.OrdinalIgnoreCase), variables, commandLine]);
             foreach (var source in new[] { variables, commandLine })
             {

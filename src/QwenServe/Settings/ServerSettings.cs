@@ -25,7 +25,7 @@ public sealed record ServerSettings
     public static ServerSettings Read(SettingsReader reader)
     {
         var origins = reader.List("Server:AllowedOrigins");
-        string host = reader.Text("Server:Host") ?? "127.0.0.1";
+        string host = reader.Text("Server:Host", "127.0.0.1");
         if (host is not ("localhost" or "*") && !IPAddress.TryParse(host, out _))
             throw reader.Wrong("Server:Host", host, "must be an IP address, localhost or *");
         return new ServerSettings

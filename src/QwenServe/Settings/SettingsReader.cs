@@ -9,6 +9,11 @@ public sealed class SettingsReader(IConfiguration configuration)
 {
     private readonly Dictionary<string, SettingDefinition> _definitions = SettingsCatalog.All.ToDictionary(d => d.Key, StringComparer.OrdinalIgnoreCase);
 
+    private readonly Dictionary<string, string> _defaults = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>What the settings that have been read are when nobody sets them, written as they may be given; without those that then depend on the machine.</summary>
+    public IReadOnlyDictionary<string, string> Defaults => _defaults;
+
     /// <summary>Null when not set, or set to nothing.</summary>
     public string? Text(string key)
     {
@@ -17,8 +22,15 @@ public sealed class SettingsReader(IConfiguration configuration)
         return string.IsNullOrWhiteSpace(value) ? null : value.Trim();
     }
 
+    public string Text(string key, string fallback)
+    {
+        _defaults[key] = fallback;
+        return Text(key) ?? fallback;
+    }
+
     public string Choice(string key, string fallback, params ReadOnlySpan<string> choices)
     {
+        _defaults[key] = fallback;
         if (Text(key) is not { } value) return fallback;
         foreach (string choice in choices)
             if (string.Equals(choice, value, StringComparison.OrdinalIgnoreCase)) return choice;
@@ -27,6 +39,7 @@ public sealed class SettingsReader(IConfiguration configuration)
 
     public int Integer(string key, int fallback, int minimum, int maximum)
     {
+        _defaults[key] = fallback.ToString(CultureInfo.InvariantCulture);
         if (Text(key) is not { } value) return fallback;
         if (int.TryParse(value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out int number) && number >= minimum && number <= maximum) return number;
         throw Wrong(key, value, $"must be a whole number from {minimum} to {maximum}");
@@ -34,6 +47,7 @@ public sealed class SettingsReader(IConfiguration configuration)
 
     public double Number(string key, double fallback, double minimum, double maximum)
     {
+        _defaults[key] = fallback.ToString(CultureInfo.InvariantCulture);
         if (Text(key) is not { } value) return fallback;
         if (double.TryParse(value, NumberStyles.Float, CultureInfo.InvariantCulture, out double number) && number >= minimum && number <= maximum) return number;
         throw Wrong(key, value, FormattableString.Invariant($"must be a number from {minimum} to {maximum}"));
@@ -41,6 +55,7 @@ public sealed class SettingsReader(IConfiguration configuration)
 
     public bool Switch(string key, bool fallback)
     {
+        _defaults[key] = fallback ? "true" : "false";
         if (Text(key) is not { } value) return fallback;
         return value.ToUpperInvariant() switch
         {
@@ -68,6 +83,20 @@ public sealed class SettingsReader(IConfiguration configuration)
             : throw Wrong(key, value, "must be a number of tokens such as 32768, 32k or 32K, or auto");
     }
 
+    public int Tokens(string key, int fallback)
+    {
+        _defaults[key] = fallback.ToString(CultureInfo.InvariantCulture);
+        return Tokens(key) ?? fallback;
+    }
+
+    /// <param name="key">The setting.</param>
+    /// <param name="fallback">A whole number of KiB.</param>
+    public long Bytes(string key, long fallback)
+    {
+        _defaults[key] = fallback % (1 << 20) == 0 ? $"{fallback >> 20}MiB" : $"{fallback >> 10}KiB";
+        return Bytes(key) ?? fallback;
+    }
+
     /// <summary>Bytes: <c>4294967296</c>, <c>4GiB</c>, <c>4G</c> (both 1024s), <c>4GB</c> (thousands); null for auto.</summary>
     public long? Bytes(string key)
     {
@@ -86,7 +115,9 @@ public sealed class SettingsReader(IConfiguration configuration)
     public StartupException Wrong(string key, string value, string mustBe)
     {
         var definition = Known(key);
-        return new StartupException($"{definition.Option} (setting {definition.Key}, variable {definition.Variable}): '{value}' {mustBe}", exitCode: 2);
+        int equals = definition.OfModel ? value.IndexOf('=', StringComparison.Ordinal) : -1;
+        string hint = equals > 0 ? $"; no model is called {value[..equals]}" : "";
+        return new StartupException($"{definition.Option} (setting {definition.Key}, variable {definition.Variable}): '{value}' {mustBe}{hint}", exitCode: 2);
     }
 
     private SettingDefinition Known(string key)

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using QwenServe.Hosting;
 using QwenServe.OpenAI.Wire;
 using QwenServe.Settings;
@@ -44,6 +45,15 @@ public class LifecycleTests
         await using var second = ServerApp.Build(new QwenServeSettings { Server = new ServerSettings { Port = first.App.Address.Port } }, (_, _, _) => Task.FromException<ServedModel>(new StartupException("none")));
         var error = await Assert.ThrowsAsync<StartupException>(() => second.StartAsync());
         Assert.Matches(@"^cannot listen on 127\.0\.0\.1:\d+: [^\n]*in use[^\n]*$", error.Message);
+    }
+
+    [Fact]
+    public async Task A_model_that_cannot_be_loaded_closes_the_port_before_the_server_is_taken_apart()
+    {
+        await using var app = ServerApp.Build(new QwenServeSettings { Server = new ServerSettings { Port = 0 } }, (_, _, _) => Task.FromException<ServedModel>(new StartupException("none")));
+        Assert.Equal("none", (await Assert.ThrowsAsync<StartupException>(app.RunAsync)).Message);
+        using var client = new TcpClient();
+        await Assert.ThrowsAsync<SocketException>(() => client.ConnectAsync(app.Address.Host, app.Address.Port));
     }
 
     [Fact]

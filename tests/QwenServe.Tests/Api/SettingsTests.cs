@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Microsoft.Extensions.Configuration;
 using QwenServe.Hosting;
 using QwenServe.Settings;
 
@@ -68,6 +70,7 @@ public sealed class SettingsTests : IDisposable
     [InlineData("--dtype", "int3", "--dtype (setting Model:Dtype, variable QWENSERVE_DTYPE): 'int3' must be one of auto, bf16")]
     [InlineData("--block-size", "12", "must be a power of two")]
     [InlineData("--host", "example", "must be an IP address")]
+    [InlineData("--device", "small=cpu", "no model is called small")]
     public void A_wrong_value_is_told_with_all_three_spellings(string option, string value, string message)
     {
         var error = Assert.Throws<StartupException>(() => Load(option, value));
@@ -80,6 +83,43 @@ public sealed class SettingsTests : IDisposable
     {
         File.WriteAllText(Path.Combine(_root, "appsettings.json"), "{ nonsense");
         Assert.Contains("appsettings.json", Assert.Throws<StartupException>(() => Load()).Message, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("""{"Server": {"Prot": 9000}}""", "Server:Prot")]
+    [InlineData("""{"Port": 9000}""", "Port")]
+    [InlineData("""{"Model": {"Name": ["a"], "Names": ["b"]}}""", "Model:Names:0")]
+    public void A_setting_of_the_file_that_does_not_exist_is_named(string file, string key)
+    {
+        File.WriteAllText(Path.Combine(_root, "appsettings.json"), file);
+        var error = Assert.Throws<StartupException>(() => Load());
+        Assert.Contains($"there is no setting {key} ", error.Message, StringComparison.Ordinal);
+        Assert.Equal(2, error.ExitCode);
+    }
+
+    [Fact]
+    public void The_file_that_comes_with_the_program_has_the_defaults()
+    {
+        File.Copy(Path.Combine(Repository.Root, "appsettings.json"), Path.Combine(_root, "appsettings.json"));
+        var file = new ConfigurationBuilder().SetBasePath(_root).AddJsonFile("appsettings.json").Build();
+        foreach (var (key, value) in SettingsCatalog.Defaults) Assert.Equal($"{key}={value}", $"{key}={file[key]}", ignoreCase: true);
+        string Text()
+        {
+            var s = Load();
+            return JsonSerializer.Serialize(new object[] { s.Model, s.Server, s.Engine, s.Access, s.Limits, s.Log });
+        }
+        string delivered = Text();
+        File.Delete(Path.Combine(_root, "appsettings.json"));
+        Assert.Equal(Text(), delivered);
+    }
+
+    [Fact]
+    public void Help_shows_defaults()
+    {
+        var output = new StringWriter();
+        CommandLine.Parse(["--help"], output, output);
+        foreach (string line in new[] { "0 takes a free one [8000]", "0 is no limit [0]", "Largest request body [64MiB]", "at / [on]" })
+            Assert.Contains(line, output.ToString(), StringComparison.Ordinal);
     }
 
     [Fact]
