@@ -85,6 +85,7 @@ public static class SettingsCatalog
         AccessSettings.Read(reader);
         LimitSettings.Read(reader);
         LogSettings.Read(reader);
+        TelemetrySettings.Read(reader, _ => null);
         return reader.Defaults;
     }
 }

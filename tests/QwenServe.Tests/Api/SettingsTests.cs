@@ -106,7 +106,7 @@ public sealed class SettingsTests : IDisposable
         string Text()
         {
             var s = Load();
-            return JsonSerializer.Serialize(new object[] { s.Model, s.Server, s.Engine, s.Access, s.Limits, s.Log });
+            return JsonSerializer.Serialize(new object[] { s.Model, s.Server, s.Engine, s.Access, s.Limits, s.Log, s.Telemetry });
         }
         string delivered = Text();
         File.Delete(Path.Combine(_root, "appsettings.json"));
