@@ -14,6 +14,8 @@ namespace QwenServe.Engine;
 /// results of the last, so that the device never waits for the host; the tokens in between it reads from the slots they were drawn into. Both
 /// are the same calls in another order and give the same tokens. A choice that turns out to have ended takes part in one forward
 /// pass too many, of which nothing is drawn.
+///
+/// Where a grammar forces what comes next, a sequence takes that in place of a draw, and the next step computes all of it like a piece of a prompt.
 /// </summary>
 internal sealed class EngineLoop
 {
@@ -198,10 +200,13 @@ internal sealed class EngineLoop
     private void WaitForMasks(ScheduledBatch batch)
     {
         _masks.Wait(_failed);
-        if (_failed.Count == 0) return;
-        foreach (var (sequence, error) in _failed) _scheduler.Fail(sequence, error);
-        _failed.Clear();
-        batch.DropFinished();
+        _scheduler.TakeForced(batch, Stopwatch.GetTimestamp());
+        if (_failed.Count > 0)
+        {
+            foreach (var (sequence, error) in _failed) _scheduler.Fail(sequence, error);
+            _failed.Clear();
+            batch.DropFinished();
+        }
         _outbox.Flush();
     }
 

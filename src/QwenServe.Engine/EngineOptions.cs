@@ -46,12 +46,18 @@ public sealed record EngineOptions
     /// <summary>Queue a step before the results of the one before it are known: for devices that work beside the host.</summary>
     public bool OverlapSteps { get; init; }
 
+    /// <summary>
+    /// Where a grammar leaves no choice, compute what it forces in one step instead of drawing it token by token. Off where a step of one token a
+    /// sequence is much cheaper than any other, as a recorded graph is.
+    /// </summary>
+    public bool JumpAhead { get; init; } = true;
+
     /// <summary>Takes lines for people, such as that max-model-len was lowered.</summary>
     public Action<string>? Log { get; init; }
 
     /// <summary>Defaults for a kind of device, <see cref="IDevice.Kind"/>.</summary>
     public static EngineOptions For(string deviceKind, int maxModelLength) => deviceKind == "cuda"
-        ? new() { MaxModelLength = maxModelLength, MaxNumSeqs = 256, MaxNumBatchedTokens = 8192, OverlapSteps = true }
+        ? new() { MaxModelLength = maxModelLength, MaxNumSeqs = 256, MaxNumBatchedTokens = 8192, OverlapSteps = true, JumpAhead = false }
         : new() { MaxModelLength = maxModelLength };
 
     /// <exception cref="InvalidParameterException">A value is out of range; names the flag.</exception>

@@ -145,6 +145,9 @@ public sealed class EngineMetrics : IDisposable
 
     public long GenerationTokens { get; private set; }
 
+    /// <summary>Those of <see cref="GenerationTokens"/> that a grammar forced and nobody drew.</summary>
+    public long ForcedTokens { get; private set; }
+
     public long PrefixQueries { get; private set; }
 
     public long PrefixHits { get; private set; }
@@ -252,6 +255,12 @@ public sealed class EngineMetrics : IDisposable
         Steps++;
         GenerationTokens += generated;
         _iterationTokens.Record(promptTokens + generated);
+    }
+
+    internal void TokensForced(int count)
+    {
+        GenerationTokens += count;
+        ForcedTokens += count;
     }
 
     internal void TimedOut(bool queued)

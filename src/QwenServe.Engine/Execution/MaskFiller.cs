@@ -113,6 +113,7 @@ internal sealed class MaskFiller : IDisposable
             int token = sequence.UnacceptedToken;
             sequence.UnacceptedToken = -1;
             if (token >= 0 && !sequence.Mask!.Accept(token)) error = $"token {token} does not follow the grammar";
+            else if (sequence.MayJump && sequence.Mask!.Jump(sequence.Group.MaxOutput - sequence.OutputLength - 1) is { Length: > 0 } forced) sequence.Forced = forced;
             else
             {
                 var mask = batch.Mask(sample.MaskRow);

@@ -12,4 +12,12 @@ public interface ITokenMask
     /// <summary>Moves on by a token that was drawn under the last mask and did not end the choice.</summary>
     /// <returns>False when the token is not admitted; the choice then ends with an error.</returns>
     bool Accept(int token);
+
+    /// <summary>
+    /// Moves on by ids that spell what comes next whatever is drawn, if there are any: behind Accept and before Fill. The choice goes on with
+    /// them, and they are computed together.
+    /// </summary>
+    /// <param name="most">Ids at most, none of which may end the choice.</param>
+    /// <returns>None, or two and more, since one is as well drawn.</returns>
+    int[] Jump(int most) => [];
 }

@@ -84,6 +84,13 @@ internal sealed class ScheduledBatch(StepLimits limits, int maskStride)
         SampleCount = kept;
     }
 
+    /// <summary>Forgets a sample.</summary>
+    public void Drop(int sample)
+    {
+        _samples.AsSpan(sample + 1, SampleCount - sample - 1).CopyTo(_samples.AsSpan(sample));
+        SampleCount--;
+    }
+
     /// <summary>Gives each draw of a sequence with a mask its row.</summary>
     public void AssignMasks()
     {

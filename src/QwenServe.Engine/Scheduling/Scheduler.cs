@@ -203,6 +203,33 @@ internal sealed class Scheduler
         _metrics.StepCommitted(promptTokens, generated);
     }
 
+    /// <summary>
+    /// Gives sequences the tokens that their grammars force, in place of the batch's draw: the next step computes them as it computes a prompt.
+    /// Between the masks and the draws nothing else of a sequence is under way. They never end a choice.
+    /// </summary>
+    public void TakeForced(ScheduledBatch batch, long now)
+    {
+        if (batch.MaskCount == 0) return;
+        int taken = 0;
+        for (int i = batch.SampleCount - 1; i >= 0; i--)
+        {
+            var sample = batch.Samples[i];
+            var sequence = sample.Sequence;
+            if (sample.Target >= 0 || sequence.Forced.Length == 0) continue;
+            batch.Drop(i);
+            sequence.Pending--;
+            sequence.SlotIsBehind = true;
+            foreach (int token in sequence.Forced)
+            {
+                Gain(sequence, token, now);
+                _outbox.Send(sequence.Group.Stream, new TokenEvent { Choice = sequence.Choice, Token = token });
+            }
+            taken += sequence.Forced.Length;
+            sequence.Forced = [];
+        }
+        _metrics.TokensForced(taken);
+    }
+
     /// <summary>Compares blocks, slots and queues with the sequences that should hold them.</summary>
     /// <exception cref="InvalidOperationException">They disagree.</exception>
     public void CheckIntegrity()
@@ -330,6 +357,7 @@ internal sealed class Scheduler
     {
         sequence.State = SequenceState.Running;
         sequence.Slot = _freeSlots[--_freeSlotCount];
+        sequence.SlotIsBehind = false;
         int i = _runningCount++;
         for (; i > 0 && sequence.Precedes(_running[i - 1]); i--) _running[i] = _running[i - 1];
         _running[i] = sequence;
@@ -400,6 +428,11 @@ internal sealed class Scheduler
         if (row.Sequence is not { } sequence) return;
         int firstToken = batch.TokenCount;
         batch.Add(row);
+        if (sequence.SlotIsBehind)
+        {
+            batch.Assigned.Add(sequence);
+            sequence.SlotIsBehind = false;
+        }
         var (first, last) = PromptTargets(sequence, row.Start, row.Count);
         for (int position = first; position <= last; position++)
             batch.AddSample(new(sequence, batch.AddLogits(firstToken + position - 1 - row.Start), position, sequence.Tokens[position], -1));
@@ -455,11 +488,7 @@ internal sealed class Scheduler
         DeliverPromptLogProbs(group);
         int token = results.Tokens[i];
         sequence.Pending--;
-        sequence.Append(token);
-        group.GeneratedTokens++;
-        FairQueue.Drawn(group.Tenant!);
-        _metrics.TokenDrawn(sequence, now);
-        sequence.LastTokenTimestamp = now;
+        Gain(sequence, token, now);
 
         var reason = sequence.OutputLength >= group.MaxOutput ? FinishReason.Length : FinishReason.None;
         if (sequence.OutputLength >= group.Request.Sampling.MinTokens && Array.IndexOf(group.StopIds, token) >= 0) reason = FinishReason.Stop;
@@ -469,6 +498,15 @@ internal sealed class Scheduler
         _outbox.Send(group.Stream, drawn);
         if (reason != FinishReason.None) Close(sequence, reason);
         else if (sequence.Mask is not null) sequence.UnacceptedToken = token;
+    }
+
+    private void Gain(Sequence sequence, int token, long now)
+    {
+        sequence.Append(token);
+        sequence.Group.GeneratedTokens++;
+        FairQueue.Drawn(sequence.Group.Tenant!);
+        _metrics.TokenDrawn(sequence, now);
+        sequence.LastTokenTimestamp = now;
     }
 
     private static TokenLogProb[] TopOf(SamplingResults results, int row, int count)

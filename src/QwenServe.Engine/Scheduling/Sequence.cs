@@ -61,6 +61,15 @@ internal sealed class Sequence(SequenceGroup group, int choice, int[] tokens, in
     /// <summary>The token that <see cref="Mask"/> has not been told of, or -1.</summary>
     public int UnacceptedToken { get; set; } = -1;
 
+    /// <summary>Whether <see cref="Mask"/> may give tokens without a draw: not where log-probs are wanted of each, or an id has a bias.</summary>
+    public bool MayJump { get; init; }
+
+    /// <summary>The tokens that <see cref="Mask"/> has moved on by without a draw and that the sequence does not have yet.</summary>
+    public int[] Forced { get; set; } = [];
+
+    /// <summary>The device's slot lacks tokens that were not drawn.</summary>
+    public bool SlotIsBehind { get; set; }
+
     /// <summary>0 before the first token.</summary>
     public long FirstTokenTimestamp { get; set; }
 

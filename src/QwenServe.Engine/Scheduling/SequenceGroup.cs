@@ -48,6 +48,7 @@ internal sealed class SequenceGroup
             {
                 Draw = MakeDraw(request.Sampling, SeedOf(seed, i)),
                 Mask = request.MaskFactory?.Invoke(i),
+                MayJump = options.JumpAhead && request.MaskFactory is not null && request.Sampling.LogProbs is null && request.PromptLogProbs is null && request.Sampling.LogitBias.Count == 0,
             };
         }
         Unforked = Choices.Length - 1;

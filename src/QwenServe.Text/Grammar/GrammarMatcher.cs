@@ -1,3 +1,5 @@
+using System.Text.Unicode;
+
 namespace QwenServe.Text.Grammar;
 
 /// <summary>
@@ -6,6 +8,9 @@ namespace QwenServe.Text.Grammar;
 /// </summary>
 public sealed class GrammarMatcher
 {
+    // Longer runs come in several.
+    private const int MostForced = 256;
+
     private readonly GrammarVocabulary _vocabulary;
     private readonly StackSet[] _levels;
     private readonly List<int> _leaving = [];
@@ -85,12 +90,68 @@ public sealed class GrammarMatcher
         return count;
     }
 
+    /// <summary>
+    /// Moves on by the tokens that spell the bytes that must come next, cut as the tokenizer cuts them. Those at the end that could be part of a
+    /// longer token with what may follow are left, so that nothing is spelled in a way the model would not.
+    /// </summary>
+    /// <param name="most">Tokens at most.</param>
+    /// <returns>None, or two and more.</returns>
+    public int[] Jump(int most)
+    {
+        Span<byte> bytes = stackalloc byte[MostForced];
+        if (most < 2 || Forced() is null) return [];
+        var count = ForcedBytes(bytes);
+        var whole = count;
+        // A run may end in a part of a character, and a token too many bytes back may have ended in one.
+        while (whole > 0 && !Utf8.IsValid(bytes[..whole])) whole = count - whole < 3 ? whole - 1 : 0;
+        if (whole < 2) return [];
+        var settled = Settled(bytes[..whole], knowsNext: whole == count);
+        var ids = _vocabulary.Encode(bytes[..whole]);
+        int at = 0, taken = 0;
+        foreach (var id in ids)
+        {
+            if (taken == most || !_vocabulary.IsText(id)) break;
+            var text = _vocabulary.BytesOf(id);
+            if (at + text.Length > settled || !bytes[at..whole].StartsWith(text)) break;
+            at += text.Length;
+            taken++;
+        }
+        if (taken < 2) return [];
+        foreach (var b in bytes[..at]) AcceptByte(b);
+        return ids[..taken];
+    }
+
     internal bool AcceptByte(byte value)
     {
         _next.Advance(_now, value);
         if (_next.IsEmpty) return false;
         (_now, _next) = (_next, _now);
         return true;
+    }
+
+    /// <summary>
+    /// How many of the bytes that <see cref="ForcedBytes"/> has just written no token goes beyond that begins among them and whose next byte the
+    /// grammar admits.
+    /// </summary>
+    private int Settled(ReadOnlySpan<byte> bytes, bool knowsNext)
+    {
+        var trie = _vocabulary.Trie;
+        for (var start = Math.Max(0, bytes.Length - trie.Height + 1); start < bytes.Length; start++)
+        {
+            var node = trie.Find(bytes[start..]);
+            if (node < 0) continue;
+            for (var child = node + 1; child < trie.Skips[node]; child = trie.Skips[child])
+                if (!knowsNext || Follows(trie.Bytes[child])) return start;
+        }
+        return bytes.Length;
+
+        bool Follows(byte value)
+        {
+            // What stood here before the bytes and what stands behind them have changed places.
+            foreach (ref readonly var item in _back.Items)
+                if (item.State.Next(value) is not null) return true;
+            return false;
+        }
     }
 
     private byte? Forced()

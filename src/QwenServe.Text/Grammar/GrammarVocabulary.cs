@@ -1,3 +1,4 @@
+using System.Text;
 using System.Text.Json;
 using QwenServe.Text.Tokenization;
 
@@ -52,6 +53,9 @@ public sealed class GrammarVocabulary
     }
 
     internal ReadOnlySpan<byte> BytesOf(int id) => _tokenizer.TokenBytes(id);
+
+    /// <summary>The ids of UTF-8 by itself.</summary>
+    internal int[] Encode(ReadOnlySpan<byte> text) => _tokenizer.Encode(Encoding.UTF8.GetString(text));
 
     /// <summary>
     /// Analyses what grammars share (string bodies of any length left, numbers, free text) and runs the compiler once, so that no request

@@ -40,6 +40,20 @@ internal sealed class TokenTrie
 
     public ReadOnlySpan<int> TokensOf(int node) => _tokens.AsSpan(_tokensAt[node].._tokensAt[node + 1]);
 
+    /// <summary>The node of some bytes, or -1.</summary>
+    public int Find(ReadOnlySpan<byte> bytes)
+    {
+        var node = 0;
+        foreach (var b in bytes)
+        {
+            var child = node + 1;
+            while (child < _skips[node] && _bytes[child] != b) child = _skips[child];
+            if (child >= _skips[node]) return -1;
+            node = child;
+        }
+        return node;
+    }
+
     /// <param name="ids">Tokens, none empty or longer than 255 bytes.</param>
     /// <param name="bytesOf">The bytes of a token.</param>
     public static TokenTrie Of(int[] ids, Func<int, ReadOnlyMemory<byte>> bytesOf)

@@ -16,6 +16,7 @@ internal sealed class GrammarMask : ITokenMask
     private readonly int[] _stops;
     private readonly int _minTokens;
     private readonly ReasoningMask? _reasoning;
+    private readonly bool _jumps;
     private int _tokens;
     private int _place;         // in the reasoning
     private bool _mayBreak;     // directly behind it
@@ -24,8 +25,10 @@ internal sealed class GrammarMask : ITokenMask
     /// <param name="stops">The ids that are not drawn before <paramref name="minTokens"/>, unless the grammar admits nothing else.</param>
     /// <param name="minTokens">Tokens before a choice may end.</param>
     /// <param name="reasoning">What may come in the reasoning; null when the output does not begin in one.</param>
-    public GrammarMask(GrammarMatcher matcher, int[] stops, int minTokens, ReasoningMask? reasoning)
+    /// <param name="jumps">Whether what the grammar forces may come without being drawn.</param>
+    public GrammarMask(GrammarMatcher matcher, int[] stops, int minTokens, ReasoningMask? reasoning, bool jumps = false)
     {
+        _jumps = jumps;
         _matcher = matcher;
         _stops = stops;
         _minTokens = minTokens;
@@ -46,7 +49,9 @@ internal sealed class GrammarMask : ITokenMask
         if (vocabulary.EndIds.Count == 0) throw new ApiException(400, $"The model `{model.Name}` has no end token, so its answers cannot be held to a format.", null, "unsupported_parameter");
         int[] stops = [.. vocabulary.EndIds.Union(options.Sampling.StopTokenIds)];
         var thinking = reasoning == ReasoningMode.Off ? null : model.ReasoningMask;
-        return _ => new GrammarMask(vocabulary.CreateMatcher(grammar), stops, options.Sampling.MinTokens, thinking);
+        // An id that ends the answer is text to the grammar; it is left to be drawn.
+        bool jumps = options.Sampling.StopTokenIds.Count == 0;
+        return _ => new GrammarMask(vocabulary.CreateMatcher(grammar), stops, options.Sampling.MinTokens, thinking, jumps);
     }
 
     public void Fill(Span<uint> mask)
@@ -78,5 +83,13 @@ internal sealed class GrammarMask : ITokenMask
         bool isBreak = _mayBreak && _reasoning!.Breaks.Contains(token);
         _mayBreak = false;
         return _matcher.Accept(token) || isBreak;
+    }
+
+    public int[] Jump(int most)
+    {
+        if (!_jumps || _mayBreak || _place != ReasoningMask.Ended) return [];
+        int[] ids = _matcher.Jump(most);
+        _tokens += ids.Length;
+        return ids;
     }
 }

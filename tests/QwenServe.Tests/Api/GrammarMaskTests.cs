@@ -59,6 +59,21 @@ public class GrammarMaskTests
         Assert.True(Admits(shorter, End));
     }
 
+    [Fact]
+    public void Nothing_is_forced_before_the_reasoning_has_ended_and_the_answer_begun()
+    {
+        var tokenizer = ScriptedModel.Tokenizer;
+        const string text = "A long answer that is the only one there is.";
+        int[] all = tokenizer.Encode(text);
+        var mask = new GrammarMask(Vocabulary.CreateMatcher(Grammar.FromChoice([text])), [End], 0, new ReasoningMask(tokenizer), jumps: true);
+        Assert.Empty(mask.Jump(100));
+        foreach (int token in tokenizer.Encode("Hm.</think>")) mask.Accept(token);
+        Assert.Empty(mask.Jump(100));
+        Assert.True(mask.Accept(all[0]));
+        Assert.Equal(all[1..], mask.Jump(100));
+        Assert.True(Admits(mask, End));
+    }
+
     private static uint[] Fill(GrammarMask mask)
     {
         uint[] words = [.. Enumerable.Repeat(uint.MaxValue, (ScriptedModel.Tokenizer.VocabularySize + 31) / 32)];

@@ -52,6 +52,28 @@ public class StructuredOutputTests(EmbeddedServer embedded) : IClassFixture<Embe
     }
 
     [Fact]
+    public async Task What_a_schema_forces_takes_fewer_steps_than_tokens()
+    {
+        string[] names = [.. Enumerable.Range(0, 12).Select(i => $"whether_the_answer_to_question_{(char)('a' + i)}_is_positive")];
+        string properties = string.Join(',', names.Select(n => $"\"{n}\":{{\"type\":\"boolean\"}}"));
+        string schema = $$"""{"type":"object","properties":{{{properties}}},"required":[{{string.Join(',', names.Select(n => $"\"{n}\""))}}],"additionalProperties":false}""";
+        foreach (bool logProbs in (bool[])[false, true])
+        {
+            long before = await StepsAsync();
+            var answer = await PostAsync(Chat, Body($"{Format(schema)},\"temperature\":0,\"max_tokens\":1000{(logProbs ? ",\"logprobs\":true" : "")}"));
+            long steps = await StepsAsync() - before;
+            long tokens = answer.GetProperty("usage").GetProperty("completion_tokens").GetInt64();
+            var choice = answer.GetProperty("choices")[0];
+            Assert.Equal("stop", choice.GetProperty("finish_reason").GetString());
+            using var document = JsonDocument.Parse(Content(choice));
+            Assert.Equal(names, document.RootElement.EnumerateObject().Select(p => p.Name));
+            // The last step may be counted just behind its token.
+            if (logProbs) Assert.True(steps >= tokens - 1, $"{tokens} tokens in {steps} steps");
+            else Assert.True(2 * steps < tokens, $"{tokens} tokens in {steps} steps");
+        }
+    }
+
+    [Fact]
     public async Task An_answer_that_was_cut_says_so()
     {
         var choice = await ChooseAsync(Format(PersonSchema) + ",\"max_tokens\":4");
@@ -163,6 +185,13 @@ public class StructuredOutputTests(EmbeddedServer embedded) : IClassFixture<Embe
         var address = person.GetProperty("address");
         if (address.ValueKind == JsonValueKind.Null) return;
         Assert.Matches("^[0-9]{5}$", address.EnumerateObject().Single(p => p.Name == "zip").Value.GetString()!);
+    }
+
+    private async Task<long> StepsAsync()
+    {
+        using var response = await embedded.Server.GetAsync("/metrics");
+        var line = Regex.Match(await response.Content.ReadAsStringAsync(), @"^qwenserve_steps_total\S* (\d+)", RegexOptions.Multiline);
+        return line.Success ? long.Parse(line.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture) : 0;
     }
 
     private async Task<JsonElement> ChooseAsync(string more) => (await PostAsync(Chat, Body(more))).GetProperty("choices")[0];

@@ -67,6 +67,15 @@ internal static class ScriptedModel
         while (tokens.Count < maxOutput)
         {
             if (state == Poisoned) return (tokens, logProbs, FinishReason.Error);
+            if (mask is not null && sampling.LogProbs is null && request.PromptLogProbs is null && sampling.LogitBias.Count == 0)
+            {
+                foreach (int forced in mask.Jump(maxOutput - tokens.Count - 1))
+                {
+                    state = Read(state, Entry(state, forced, request.Prompt.Length + tokens.Count));
+                    tokens.Add(forced);
+                    logProbs.Add(float.NaN);
+                }
+            }
             var banned = sampling.LogitBias.Where(b => float.IsNegativeInfinity(b.Bias)).Select(b => b.Token).ToHashSet();
             if (tokens.Count < sampling.MinTokens) banned.UnionWith([Eos, .. sampling.StopTokenIds]);
             mask?.Fill(words);
@@ -119,5 +128,35 @@ internal sealed class ThirdsMask(int state) : ITokenMask
         bool admitted = (token + _state) % 3 != 0;
         _state = token;
         return admitted;
+    }
+
+    public void Move(int token) => _state = token;
+}
+
+/// <summary>As <see cref="ThirdsMask"/>, and forces a run of ids behind each one of five.</summary>
+internal sealed class JumpingMask(int state) : ITokenMask
+{
+    private readonly ThirdsMask _thirds = new(state);
+    private int _state = state;
+    private int _run;
+
+    public void Fill(Span<uint> mask) => _thirds.Fill(mask);
+
+    public bool Accept(int token)
+    {
+        _state = token;
+        _run = token % 5 == 1 ? 2 + token % 12 : 0;
+        return _thirds.Accept(token);
+    }
+
+    public int[] Jump(int most)
+    {
+        int length = Math.Min(_run, most);
+        _run = 0;
+        if (length < 2) return [];
+        int[] ids = [.. Enumerable.Range(0, length).Select(i => 10 + (_state + 7 * i) % 40)];
+        _state = ids[^1];
+        _thirds.Move(_state);
+        return ids;
     }
 }

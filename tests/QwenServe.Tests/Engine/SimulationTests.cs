@@ -91,6 +91,7 @@ public class SimulationTests
             Seen.Refused += refused;
             Seen.Pooled += pooled;
             Seen.TimedOut += metrics.TimedOutQueued;
+            Seen.Forced += metrics.ForcedTokens;
         }
     }
 
@@ -101,7 +102,7 @@ public class SimulationTests
         for (int seed = 1; seed <= 6; seed++) Every_request_gets_the_tokens_it_would_get_alone(seed, seed % 2 == 0);
         lock (Seen)
         {
-            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0 && Seen.TimedOut > 0 && Seen.Pooled > 0, Seen.ToString());
+            Assert.True(Seen.Preemptions > 0 && Seen.Hits > 0 && Seen.Evictions > 0 && Seen.Copies > 0 && Seen.NonFinite > 0 && Seen.Aborted > 0 && Seen.Refused > 0 && Seen.TimedOut > 0 && Seen.Pooled > 0 && Seen.Forced > 0, Seen.ToString());
         }
     }
 
@@ -126,6 +127,8 @@ public class SimulationTests
         public long Pooled { get; set; }
 
         public long TimedOut { get; set; }
+
+        public long Forced { get; set; }
     }
 
     private static T Pick<T>(Random random, params T[] values) => values[random.Next(values.Length)];
@@ -158,7 +161,7 @@ public class SimulationTests
             Priority = policy == SchedulingPolicy.Priority ? random.Next(-2, 3) : 0,
             Timeout = random.Next(40) == 0 ? TimeSpan.Zero : null,
             PromptLogProbs = random.Next(6) == 0 ? random.Next(3) : null,
-            MaskFactory = random.Next(5) == 0 ? choice => new ThirdsMask(choice) : null,
+            MaskFactory = random.Next(5) switch { 0 => choice => new ThirdsMask(choice), 1 => choice => new JumpingMask(choice + 1), _ => null },
             Sampling = new SamplingParameters
             {
                 Seed = random.Next(),

@@ -86,6 +86,39 @@ public class GrammarTests
     }
 
     [Theory]
+    [InlineData("The quick brown fox jumps over the lazy dog, and then some.")]
+    [InlineData("{\"property_name\":\"x\"}", "{\"property_name\":12}", "{\"property_name\": true}")]
+    [InlineData("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {", "<tool_call>\n{\"name\": \"get_weatherman\", \"arguments\": {")]
+    [InlineData("héllo wörld 你好世界", "héllo wörld 你好世人", "héllo wörld 你好")]
+    [InlineData("    return value + 1;\n", "    return values[0];\n", "    return valuation;\n")]
+    public void What_is_forced_is_spelled_as_the_tokenizer_spells_each_text_that_begins_so(params string[] texts)
+    {
+        var grammar = Grammar.FromChoice(texts);
+        var matcher = Tokens.Vocabulary.CreateMatcher(grammar);
+        var ids = matcher.Jump(int.MaxValue);
+        Assert.True(ids.Length >= 2);
+        foreach (var text in texts) Assert.Equal(ids, Tokens.Tokenizer.Encode(text).Take(ids.Length));
+        if (texts.Length == 1) Assert.True(matcher.MustEnd);
+        Assert.Empty(matcher.Jump(int.MaxValue));
+
+        var drawn = Tokens.Vocabulary.CreateMatcher(grammar);
+        foreach (var id in ids) Assert.True(drawn.Accept(id));
+        Assert.Equal(Mask(drawn), Mask(matcher));
+
+        var shorter = Tokens.Vocabulary.CreateMatcher(grammar);
+        Assert.Empty(shorter.Jump(1));
+        Assert.Equal(ids.Take(2), shorter.Jump(2));
+    }
+
+    [Fact]
+    public void Nothing_is_forced_where_the_text_may_end_or_go_on_in_two_ways()
+    {
+        Assert.Empty(Tokens.Vocabulary.CreateMatcher(Grammar.FromRegex("(some long text)?")).Jump(100));
+        Assert.Empty(Tokens.Vocabulary.CreateMatcher(Grammar.FromChoice(["some long text", "more long text"])).Jump(100));
+        Assert.Empty(Tokens.Vocabulary.CreateMatcher(Grammar.AnyText).Jump(100));
+    }
+
+    [Theory]
     [InlineData("""{"properties":{"a":{"not":{}}}}""", "not", "#/properties/a")]
     [InlineData("""{"type":"array","items":{"type":"array","uniqueItems":true}}""", "uniqueItems", "#/items")]
     [InlineData("""{"oneOf":[{"type":"integer"},{"type":"number"}]}""", "oneOf", "#")]
@@ -186,5 +219,12 @@ public class GrammarTests
             foreach (var ids in Tokens.Tokenizations(text, random)) Assert.True(Tokens.Accepts(grammar, ids), $"not accepted: {text}");
         foreach (var text in invalid)
             foreach (var ids in Tokens.Tokenizations(text, random)) Assert.False(Tokens.Accepts(grammar, ids), $"not refused: {text}");
+    }
+
+    private static uint[] Mask(GrammarMatcher matcher)
+    {
+        var mask = new uint[(Tokens.Tokenizer.VocabularySize + 31) / 32];
+        matcher.Fill(mask);
+        return mask;
     }
 }

@@ -314,6 +314,41 @@ public class SchedulerTests
         Assert.Equal((3, 3), (Tokens(events, 0).Length, Tokens(events, 1).Length));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public void What_a_grammar_forces_is_computed_in_one_step_and_not_drawn(bool overlap)
+    {
+        using var scripted = new ScriptedEngine(Small with { OverlapSteps = overlap });
+        int[] forced = [10, 11, 12, 13, 14, 15];
+        var mask = new OnceJumpingMask(forced);
+        var stream = scripted.Submit(Prompt(6), 12, mask: _ => mask);
+        var rows = new List<int>();
+        while (scripted.Engine.Loop.HasWork || rows.Count == 0)
+        {
+            scripted.Step();
+            rows.AddRange(scripted.Device.LastRows);
+            scripted.Device.LastRows.Clear();
+        }
+        int[] tokens = Tokens(Read(stream));
+        Assert.Equal(12, tokens.Length);
+        Assert.Equal(forced, tokens[1..7]);
+        // The prompt, the first draw, what follows it, and of five draws more all but the last.
+        Assert.Equal([6, 1, 6, 1, 1, 1, 1], rows);
+        Assert.Equal((6, 12), (scripted.Engine.Metrics.ForcedTokens, scripted.Engine.Metrics.GenerationTokens));
+        Assert.Equal(1, scripted.Engine.Metrics.Ended(FinishReason.Length));
+    }
+
+    [Theory]
+    [InlineData(0, null)]
+    [InlineData(null, 0)]
+    public void Nothing_is_forced_where_log_probs_are_asked_for(int? logProbs, int? promptLogProbs)
+    {
+        using var scripted = new ScriptedEngine(Small);
+        scripted.Finish(scripted.Submit(Prompt(6), 12, new() { Seed = 7, IgnoreEos = true, LogProbs = logProbs }, promptLogProbs: promptLogProbs, mask: _ => new OnceJumpingMask([10, 11, 12])));
+        Assert.Equal(0, scripted.Engine.Metrics.ForcedTokens);
+    }
+
     [Fact]
     public void A_grammar_that_fails_ends_its_own_choice_only()
     {
@@ -408,6 +443,28 @@ public class SchedulerTests
         scripted.Submit(Prompt(199), null);
         scripted.Submit(Prompt(200), 0, promptLogProbs: 0);
         scripted.Drain();
+    }
+
+    /// <summary>Admits all, and forces some ids behind the first.</summary>
+    private sealed class OnceJumpingMask(int[] ids) : ITokenMask
+    {
+        private int _accepted;
+        private bool _due;
+
+        public void Fill(Span<uint> mask) => mask.Fill(uint.MaxValue);
+
+        public bool Accept(int token)
+        {
+            _due = ++_accepted == 1;
+            return true;
+        }
+
+        public int[] Jump(int most)
+        {
+            if (!_due || most < ids.Length) return [];
+            _due = false;
+            return ids;
+        }
     }
 
     private sealed class EmptyMask : ITokenMask
