@@ -9,7 +9,7 @@ namespace QwenServe.Tests.Api;
 /// <param name="script">From a prompt to the ids that follow it; the last one repeats.</param>
 internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 {
-    private readonly Dictionary<int, (int Length, int[] Script)> _slots = [];
+    private readonly Dictionary<int, (int[] Prompt, int[] Script)> _slots = [];
     private readonly Queue<Action<SamplingResults>> _pending = new();
 
     /// <summary>While reset, steps wait.</summary>
@@ -37,7 +37,13 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 
     public long KvCacheBudget(double utilization) => 1L << 24;
 
-    public void AssignSlot(int slot, ReadOnlySpan<int> prompt, ReadOnlySpan<int> output) => _slots[slot] = (prompt.Length, script(prompt.ToArray()));
+    /// <summary>The script is asked once a prompt, however often its tokens are told anew.</summary>
+    public void AssignSlot(int slot, ReadOnlySpan<int> prompt, ReadOnlySpan<int> output)
+    {
+        if (!output.IsEmpty && _slots.TryGetValue(slot, out var known) && prompt.SequenceEqual(known.Prompt)) return;
+        int[] ids = prompt.ToArray();
+        _slots[slot] = (ids, script(ids));
+    }
 
     public void Begin(StepInputs inputs)
     {
@@ -147,8 +153,8 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     private int Draw(SamplingRow row, SamplingInputs inputs)
     {
         if (row.Target >= 0) return row.Target;
-        var (length, ids) = _slots[row.Slot];
-        int id = ids[Math.Min(row.Position - length, ids.Length - 1)];
+        var (prompt, ids) = _slots[row.Slot];
+        int id = ids[Math.Min(row.Position - prompt.Length, ids.Length - 1)];
         if (row.MaskRow < 0) return id;
         var mask = inputs.Masks.AsSpan(row.MaskRow * inputs.MaskStride, inputs.MaskStride);
         if ((mask[id >> 5] & (1u << id)) != 0) return id;
