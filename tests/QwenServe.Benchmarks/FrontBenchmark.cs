@@ -2,13 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using QwenServe.Compute;
 using QwenServe.Engine;
-using QwenServe.Engine.Execution;
-using QwenServe.Hosting;
-using QwenServe.Settings;
-using QwenServe.Text.Chat;
-using QwenServe.Text.Tokenization;
 
 namespace QwenServe.Benchmarks;
 
@@ -27,28 +21,8 @@ internal static class FrontBenchmark
 
     private static async Task<int> RunAsync(int streams, int tokens, int runs, int step)
     {
-        var tokenizer = Tokenizer.Load(ModelLoading.EmbeddedDirectory);
         var options = new EngineOptions { MaxModelLength = 4096, MaxNumSeqs = streams, MaxNumBatchedTokens = 8192, KvCacheBytes = 1L << 30 };
-        var geometry = new ModelGeometry
-        {
-            HiddenSize = 8,
-            LayerCount = 1,
-            HeadCount = 1,
-            KvHeadCount = 1,
-            HeadDim = 8,
-            IntermediateSize = 8,
-            VocabularySize = tokenizer.VocabularySize,
-            RmsNormEpsilon = 1e-6f,
-        };
-        var settings = new QwenServeSettings { Server = new ServerSettings { Port = 0 }, Log = new LogSettings { Level = "error" } };
-        await using var app = ServerApp.Build(settings, async (_, _, _) => new ServedModel
-        {
-            Names = ["bench"],
-            Root = "bench",
-            Engine = await InferenceEngine.StartAsync(options, () => ModelRunner.Create(new IdleDevice { StepTime = TimeSpan.FromMilliseconds(step) }, geometry, () => { }, options)),
-            Tokenizer = tokenizer,
-            Template = ChatTemplate.Load(ModelLoading.EmbeddedDirectory),
-        });
+        await using var app = IdleServer.Build("bench", options, TimeSpan.FromMilliseconds(step));
         await app.StartAsync();
         await app.WhenReadyAsync();
         string body = $$"""{"model":"bench","stream":true,"ignore_eos":true,"max_tokens":{{tokens}},"messages":[{"role":"user","content":"Hello, how are you today?"}]}""";

@@ -23,7 +23,7 @@ internal static class MessagesEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         var request = MessagesRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         var prompt = ChatPrompt.Render(model, request.Conversation);
         if (prompt.Tokens.Length >= model.MaxModelLen) throw TooLong(prompt.Tokens.Length, model.MaxModelLen);
@@ -55,7 +55,7 @@ internal static class MessagesEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         bool strict = context.RequestServices.GetRequiredService<LimitSettings>().RejectUnknownFields;
         var conversation = MessageFields.Read(body.Fields, strict, out _);
         MessageFields.IgnoreUnserved(body.Fields);

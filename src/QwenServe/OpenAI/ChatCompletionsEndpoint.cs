@@ -15,7 +15,7 @@ internal static class ChatCompletionsEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         var request = ChatCompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         var prompt = ChatPrompt.Render(model, request.Conversation);
         string id = "chatcmpl-" + Guid.NewGuid().ToString("N");

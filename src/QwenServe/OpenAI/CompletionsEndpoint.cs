@@ -16,7 +16,7 @@ internal static class CompletionsEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         CompletionRequest request;
         using (Spans.Begin("tokenize")) request = CompletionRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         // More than the queue holds would be told to come again for ever.

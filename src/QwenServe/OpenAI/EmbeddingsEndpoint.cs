@@ -16,7 +16,7 @@ internal static class EmbeddingsEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         var request = EmbeddingRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
         var vectors = await ComputeAsync(work, model, request).ConfigureAwait(false);
         await JsonAnswer.SendAsync(context, json =>
@@ -45,8 +45,7 @@ internal static class EmbeddingsEndpoint
     {
         if (model.Embedding.Unserved is { } reason) throw ApiException.InvalidValue("model", $"The model `{model.Name}` makes no embeddings here: {reason}.");
         var prompts = request.Inputs.Select(tokens => new PooledPrompt(tokens, request.Pooling)).ToList();
-        IReadOnlyList<float[]>[] rows = [];
-        await work.WaitAsync(async () => rows = await PooledPrompts.RunAsync(model.Engine, "embd-" + Guid.NewGuid().ToString("N"), prompts, request.Options, work.Caller).ConfigureAwait(false)).ConfigureAwait(false);
+        var rows = await work.WaitAsync(() => PooledPrompts.RunAsync(model.Engine, "embd-" + Guid.NewGuid().ToString("N"), prompts, request.Options, work.Caller)).ConfigureAwait(false);
         return [.. rows.Select(r => Embedding.Of(r[0], request.Dimensions, request.Normalize))];
     }
 

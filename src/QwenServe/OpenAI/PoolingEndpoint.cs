@@ -16,12 +16,12 @@ internal static class PoolingEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         string field = body.Fields.Find("messages") is null ? "input" : "messages";
         var request = EmbeddingRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
-        float[][][] rows = [];
-        if (model.Score is null) rows = [.. (await EmbeddingsEndpoint.ComputeAsync(work, model, request).ConfigureAwait(false)).Select(v => new[] { v })];
-        else await work.WaitAsync(async () => rows = await ConversationScores.ComputeAsync(model, request.Inputs, field, request.Options, work.Caller).ConfigureAwait(false)).ConfigureAwait(false);
+        float[][][] rows = model.Score is null
+            ? [.. (await EmbeddingsEndpoint.ComputeAsync(work, model, request).ConfigureAwait(false)).Select(v => new[] { v })]
+            : await work.WaitAsync(() => ConversationScores.ComputeAsync(model, request.Inputs, field, request.Options, work.Caller)).ConfigureAwait(false);
         await JsonAnswer.SendAsync(context, json =>
         {
             json.WriteStartObject();

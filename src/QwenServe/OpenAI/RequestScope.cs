@@ -44,6 +44,18 @@ internal sealed class RequestScope : IDisposable
     /// <summary>The client has left, or the server has no more time.</summary>
     public CancellationToken Cancelled => _cancel.Token;
 
+    /// <summary>The model that a request names.</summary>
+    /// <exception cref="ApiException">400: it names none. 404: it is not served.</exception>
+    public ServedModel FindModel(RequestFields fields) => Host.Find(fields.Text("model") ?? throw ApiException.Missing("model"));
+
+    /// <summary>As <see cref="WaitAsync(Func{Task})"/>, for an answer that is one value.</summary>
+    public async Task<T> WaitAsync<T>(Func<Task<T>> produce)
+    {
+        T? answer = default;
+        await WaitAsync(async () => { answer = await produce().ConfigureAwait(false); }).ConfigureAwait(false);
+        return answer!;
+    }
+
     /// <summary>Runs what produces an answer; turns the end of the server's time into an error that says so.</summary>
     public async Task WaitAsync(Func<Task> produce)
     {

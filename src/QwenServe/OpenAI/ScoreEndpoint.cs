@@ -19,13 +19,12 @@ internal static class ScoreEndpoint
     {
         using var work = new RequestScope(context);
         using var body = await RequestBody.ReadAsync(context).ConfigureAwait(false);
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         if (model.Score is null) throw ConversationScores.NoReward(model);
         if (model.Purpose == ModelTask.Classify && model.Score.Outputs > 1)
             throw ApiException.InvalidValue("model", $"The model `{model.Name}` has {model.Score.Outputs} labels and no score; /pooling gives their logits.");
         var request = ScoreRequest.Read(body.Fields, model, context.RequestServices.GetRequiredService<LimitSettings>());
-        float[][][] scores = [];
-        await work.WaitAsync(async () => scores = await ConversationScores.ComputeAsync(model, request.Prompts, request.Field, request.Options, work.Caller).ConfigureAwait(false)).ConfigureAwait(false);
+        var scores = await work.WaitAsync(() => ConversationScores.ComputeAsync(model, request.Prompts, request.Field, request.Options, work.Caller)).ConfigureAwait(false);
         await JsonAnswer.SendAsync(context, json =>
         {
             json.WriteStartObject();

@@ -1,11 +1,5 @@
 using QwenServe.Benchmarks.Load;
-using QwenServe.Compute;
 using QwenServe.Engine;
-using QwenServe.Engine.Execution;
-using QwenServe.Hosting;
-using QwenServe.Settings;
-using QwenServe.Text.Chat;
-using QwenServe.Text.Tokenization;
 
 namespace QwenServe.Benchmarks.Endurance;
 
@@ -37,31 +31,14 @@ internal sealed class Overload
     public double Recovery { get; private init; }
 
     /// <summary>A server with room for half as many waiting requests as running ones.</summary>
-    public static ServerApp Server(TimeSpan step)
+    public static ServerApp Server(TimeSpan step) => IdleServer.Build(Model, new EngineOptions
     {
-        var tokenizer = Tokenizer.Load(ModelLoading.EmbeddedDirectory);
-        var options = new EngineOptions { MaxModelLength = 512, MaxNumSeqs = Sequences, MaxNumBatchedTokens = 1024, MaxQueuedRequests = Sequences / 2, KvCacheBytes = 64 << 20 };
-        var geometry = new ModelGeometry
-        {
-            HiddenSize = 8,
-            LayerCount = 1,
-            HeadCount = 1,
-            KvHeadCount = 1,
-            HeadDim = 8,
-            IntermediateSize = 8,
-            VocabularySize = tokenizer.VocabularySize,
-            RmsNormEpsilon = 1e-6f,
-        };
-        var settings = new QwenServeSettings { Server = new ServerSettings { Port = 0 }, Log = new LogSettings { Level = "error" } };
-        return ServerApp.Build(settings, async (_, _, _) => new ServedModel
-        {
-            Names = [Model],
-            Root = Model,
-            Engine = await InferenceEngine.StartAsync(options, () => ModelRunner.Create(new IdleDevice { StepTime = step }, geometry, () => { }, options)).ConfigureAwait(false),
-            Tokenizer = tokenizer,
-            Template = ChatTemplate.Load(ModelLoading.EmbeddedDirectory),
-        });
-    }
+        MaxModelLength = 512,
+        MaxNumSeqs = Sequences,
+        MaxNumBatchedTokens = 1024,
+        MaxQueuedRequests = Sequences / 2,
+        KvCacheBytes = 64 << 20,
+    }, step);
 
     /// <param name="address">A server made by <see cref="Server"/>.</param>
     /// <param name="peak">How long the peak is measured.</param>

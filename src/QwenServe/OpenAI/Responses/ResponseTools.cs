@@ -94,20 +94,7 @@ internal sealed class ResponseTools
     private ToolDemand Choose(RequestFields fields)
     {
         var all = new ToolDemand { Callable = _declared, Single = fields.Boolean("parallel_tool_calls") == false };
-        if (fields.Find("tool_choice") is not { } choice) return all;
-        if (choice.ValueKind != JsonValueKind.String) return Named(new RequestFields(choice, "tool_choice"), all);
-        switch (choice.GetString())
-        {
-            case "none":
-                return ToolDemand.None;
-            case "auto":
-                return all;
-            case "required":
-                ToolDemand.RequireTools(_declared);
-                return all with { Required = true };
-            case var other:
-                throw RequestFields.UnknownChoice("tool_choice", other!, "none", "auto", "required");
-        }
+        return ToolDemand.Read(fields, all, _declared, choice => Named(choice, all));
     }
 
     private ToolDemand Named(RequestFields choice, ToolDemand all)

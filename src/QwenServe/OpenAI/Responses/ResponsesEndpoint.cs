@@ -56,7 +56,7 @@ internal static class ResponsesEndpoint
     private static (ServedModel Model, ResponseRequest Request) Read(HttpContext context, RequestScope work, RequestBody body)
     {
         var services = context.RequestServices;
-        var model = work.Host.Find(body.Fields.Text("model") ?? throw ApiException.Missing("model"));
+        var model = work.FindModel(body.Fields);
         return (model, ResponseRequest.Read(body.Fields, model, services.GetRequiredService<LimitSettings>(), services.GetRequiredService<ResponseStore>(), ApiTenant.Of(context)));
     }
 

@@ -175,23 +175,7 @@ internal static class ConversationFields
 
     /// <summary>The model is shown all tools whatever it may call, unless it may call none: the prompt, and what is cached of it, stays the same.</summary>
     private static ToolDemand Demand(RequestFields fields, List<DeclaredTool> tools)
-    {
-        var all = new ToolDemand { Callable = tools };
-        if (fields.Find("tool_choice") is not { } choice) return all;
-        if (choice.ValueKind != JsonValueKind.String) return Named(new RequestFields(choice, "tool_choice"), tools);
-        switch (choice.GetString())
-        {
-            case "none":
-                return ToolDemand.None;
-            case "auto":
-                return all;
-            case "required":
-                ToolDemand.RequireTools(tools);
-                return all with { Required = true };
-            case var other:
-                throw RequestFields.UnknownChoice("tool_choice", other!, "none", "auto", "required");
-        }
-    }
+        => ToolDemand.Read(fields, new ToolDemand { Callable = tools }, tools, choice => Named(choice, tools));
 
     private static ToolDemand Named(RequestFields choice, List<DeclaredTool> tools)
     {

@@ -62,6 +62,29 @@ internal sealed record ToolDemand
         return name;
     }
 
+    /// <summary>Reads <c>tool_choice</c> where it is a word, as every endpoint of OpenAI spells those.</summary>
+    /// <param name="fields">The request.</param>
+    /// <param name="all">What absence and <c>auto</c> mean.</param>
+    /// <param name="tools">The tools of the request.</param>
+    /// <param name="named">Reads it where it is an object.</param>
+    public static ToolDemand Read(RequestFields fields, ToolDemand all, List<DeclaredTool> tools, Func<RequestFields, ToolDemand> named)
+    {
+        if (fields.Find("tool_choice") is not { } choice) return all;
+        if (choice.ValueKind != JsonValueKind.String) return named(new RequestFields(choice, "tool_choice"));
+        switch (choice.GetString())
+        {
+            case "none":
+                return None;
+            case "auto":
+                return all;
+            case "required":
+                RequireTools(tools);
+                return all with { Required = true };
+            case var other:
+                throw RequestFields.UnknownChoice("tool_choice", other!, "none", "auto", "required");
+        }
+    }
+
     /// <exception cref="ApiException">There are none, and <c>tool_choice</c> needs one.</exception>
     public static void RequireTools(List<DeclaredTool> tools)
     {
