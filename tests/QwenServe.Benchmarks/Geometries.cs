@@ -22,10 +22,10 @@ internal static class Geometries
     public static JsonObject Get(string name, int? layers)
     {
         if (!ByName.TryGetValue(name, out var geometry)) throw new ArgumentException($"no geometry '{name}'; there are {string.Join(", ", ByName.Keys)}");
-        // Parsed anew, so that every number reads as whatever integer type is asked for.
-        var copy = JsonNode.Parse(geometry.ToJsonString())!.AsObject();
+        var copy = geometry.DeepClone().AsObject();
         if (layers is { } count) copy["num_hidden_layers"] = count;
-        return copy;
+        // Parsed anew, so that every number reads as whatever integer type is asked for.
+        return JsonNode.Parse(copy.ToJsonString())!.AsObject();
     }
 
     private static JsonObject Dense(int hidden, int layers, int heads, int kvHeads, int intermediate, int vocabulary, bool tied) => new()

@@ -18,6 +18,7 @@ internal static class Program
         ["cuda-model"] = ("decoding and prefill of a geometry on the CUDA device, without an engine", CudaModel.Run),
         ["cuda-ops"] = ("time and bandwidth of each operation of the CUDA device", CudaModel.RunOperations),
         ["cuda-sweep"] = ("the fastest ways of the linear layers on the CUDA device, by batch size", CudaModel.RunSweep),
+        ["engine"] = ("decoding and prefill of a checkpoint through the engine, on any device: --model DIR --device auto|cpu|cuda --batches 1,8 --context 500 --steps 200", EngineBenchmark.Run),
         ["random-checkpoint"] = ("write a checkpoint of any geometry with random weights", RandomCheckpoint.Run),
         ["tokenizer"] = ("loading a vocabulary and encoding English, Chinese, code and emoji", TokenizerBenchmark.Run),
     };
