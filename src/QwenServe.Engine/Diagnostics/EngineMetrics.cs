@@ -88,6 +88,7 @@ public sealed class EngineMetrics : IDisposable
         Total("vllm.prefix_cache_queries", () => PrefixQueries, "Tokens looked up in the prefix cache.");
         Total("vllm.prefix_cache_hits", () => PrefixHits, "Tokens found in the prefix cache.");
         Total("vllm.corrupted_requests", () => NonFiniteRows, "Requests ended for logits that were not finite.");
+        Total("qwenserve.forced_tokens", () => ForcedTokens, "Tokens that a grammar forced and nobody drew.");
         Total("qwenserve.nonfinite_rows", () => NonFiniteRows, "Rows of logits that were not finite.");
         Total("qwenserve.prefix_cache_evictions", () => _state().Evictions, "Cached blocks given up to make room.");
         Total("qwenserve.steps", () => Steps, "Steps of the engine.");
