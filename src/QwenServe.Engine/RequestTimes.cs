@@ -4,5 +4,5 @@ namespace QwenServe.Engine;
 /// <param name="Arrival">It came.</param>
 /// <param name="Scheduled">Its first step was laid out.</param>
 /// <param name="FirstToken">The first token of any choice was drawn.</param>
-/// <param name="LastToken">The last one so far.</param>
+/// <param name="LastToken">The last one so far; when tokens are not what is wanted, the hidden states were there.</param>
 public readonly record struct RequestTimes(long Arrival, long Scheduled, long FirstToken, long LastToken);

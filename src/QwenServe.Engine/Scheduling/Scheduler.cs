@@ -543,6 +543,7 @@ internal sealed class Scheduler
                 return;
             }
         }
+        sequence.LastTokenTimestamp = Stopwatch.GetTimestamp();
         _outbox.Send(sequence.Group.Stream, new TokenEvent { Pooled = rows, Finish = FinishReason.Stop });
         Close(sequence, FinishReason.Stop);
     }

@@ -18,7 +18,7 @@ internal static class ConversationScores
     {
         if (model.Score is not { } head) throw NoReward(model);
         var pooled = prompts.Select((tokens, i) => new PooledPrompt(tokens, model.StepToken is { } step ? Steps(tokens, step, prompts.Count > 1 ? $"{field}[{i}]" : field) : Pooling.Last)).ToList();
-        var rows = await PooledPrompts.RunAsync(model.Engine, "score-" + Guid.NewGuid().ToString("N"), pooled, options, caller).ConfigureAwait(false);
+        var rows = await PooledPrompts.RunAsync(model, "score-" + Guid.NewGuid().ToString("N"), pooled, options, caller).ConfigureAwait(false);
         return [.. rows.Select(r =>
         {
             var outputs = head.Apply(r);

@@ -92,9 +92,15 @@ internal sealed class HttpMetricsMiddleware(RequestDelegate next, HttpMetrics me
     {
         var figures = RequestFigures.Of(context);
         using var error = figures.Error is null ? null : LogContext.PushProperty("Error", figures.Error);
-        if (figures.Generations == 0)
+        if (figures.Prompts == 0)
         {
             log.LogInformation("{Method} {Path} {Status} in {Milliseconds:F1} ms", context.Request.Method, context.Request.Path.Value, context.Response.StatusCode, elapsed.TotalMilliseconds);
+            return;
+        }
+        if (!figures.Generates)
+        {
+            log.LogInformation("{Method} {Path} {Status} in {Milliseconds:F1} ms: {PromptTokens} prompt tokens in {Prompts} prompts, {CachedTokens} of them cached; queued {QueuedMilliseconds:F1} ms",
+                context.Request.Method, context.Request.Path.Value, context.Response.StatusCode, elapsed.TotalMilliseconds, figures.PromptTokens, figures.Prompts, figures.CachedTokens, figures.Queued?.TotalMilliseconds);
             return;
         }
         log.LogInformation("{Method} {Path} {Status} in {Milliseconds:F1} ms: {PromptTokens} prompt tokens, {CachedTokens} of them cached, {OutputTokens} generated; {FinishReasons:l}; queued {QueuedMilliseconds:F1} ms, first token after {FirstTokenMilliseconds:F1} ms",

@@ -11,7 +11,10 @@ internal sealed class RequestFigures
     private readonly List<string> _finishReasons = [];
 
     /// <summary>Prompts given to the engine.</summary>
-    public int Generations { get; private set; }
+    public int Prompts { get; private set; }
+
+    /// <summary>Whether tokens were wanted; embeddings and scores draw none.</summary>
+    public bool Generates => _finishReasons.Count > 0;
 
     public int PromptTokens { get; private set; }
 
@@ -28,7 +31,7 @@ internal sealed class RequestFigures
     /// <summary>From arrival to the first token: the shortest of its prompts.</summary>
     public TimeSpan? FirstToken { get; private set; }
 
-    /// <summary>From arrival to the last token.</summary>
+    /// <summary>From arrival to the last token, or to what was computed of the last prompt.</summary>
     public TimeSpan? LastToken { get; private set; }
 
     /// <summary>The code, or type, of the error it ended with.</summary>
@@ -48,20 +51,19 @@ internal sealed class RequestFigures
         return figures;
     }
 
-    /// <summary>Adds a prompt whose generation has ended.</summary>
+    /// <summary>Adds a prompt that the engine is done with; without reasons when it was not to be continued.</summary>
     public void Add(in RequestTimes times, int promptTokens, int cachedTokens, int outputTokens, IEnumerable<string> finishReasons)
     {
         lock (_gate)
         {
-            Generations++;
+            Prompts++;
             PromptTokens += promptTokens;
             CachedTokens += cachedTokens;
             OutputTokens += outputTokens;
             _finishReasons.AddRange(finishReasons);
             if (times.Scheduled != 0 && Since(times.Arrival, times.Scheduled) is var queued && !(queued < Queued)) Queued = queued;
-            if (times.FirstToken == 0) return;
-            if (Since(times.Arrival, times.FirstToken) is var first && !(first > FirstToken)) FirstToken = first;
-            if (Since(times.Arrival, times.LastToken) is var last && !(last < LastToken)) LastToken = last;
+            if (times.FirstToken != 0 && Since(times.Arrival, times.FirstToken) is var first && !(first > FirstToken)) FirstToken = first;
+            if (times.LastToken != 0 && Since(times.Arrival, times.LastToken) is var last && !(last < LastToken)) LastToken = last;
         }
     }
 

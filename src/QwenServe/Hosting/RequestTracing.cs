@@ -37,14 +37,14 @@ internal sealed class RequestTracing(RequestDelegate next)
             .SetTag("http.route", route).SetTag("http.response.status_code", context.Response.StatusCode)
             .SetTag("gen_ai.request.id", context.TraceIdentifier);
         var figures = RequestFigures.Of(context);
-        if (figures.Generations > 0)
+        if (figures.Prompts > 0)
         {
-            span.SetTag("gen_ai.operation.name", route?.EndsWith("/completions", StringComparison.Ordinal) == true && !route.Contains("chat", StringComparison.Ordinal) ? "text_completion" : "chat")
-                .SetTag("gen_ai.provider.name", "qwenserve")
-                .SetTag("gen_ai.usage.input_tokens", figures.PromptTokens).SetTag("gen_ai.usage.output_tokens", figures.OutputTokens)
-                .SetTag("gen_ai.usage.cache_read.input_tokens", figures.CachedTokens)
-                .SetTag("gen_ai.usage.prompt_tokens", figures.PromptTokens).SetTag("gen_ai.usage.completion_tokens", figures.OutputTokens)
-                .SetTag("gen_ai.response.finish_reasons", figures.FinishReasons.ToArray());
+            span.SetTag("gen_ai.operation.name", Operation(route)).SetTag("gen_ai.provider.name", "qwenserve")
+                .SetTag("gen_ai.usage.input_tokens", figures.PromptTokens).SetTag("gen_ai.usage.cache_read.input_tokens", figures.CachedTokens)
+                .SetTag("gen_ai.usage.prompt_tokens", figures.PromptTokens);
+            if (figures.Generates)
+                span.SetTag("gen_ai.usage.output_tokens", figures.OutputTokens).SetTag("gen_ai.usage.completion_tokens", figures.OutputTokens)
+                    .SetTag("gen_ai.response.finish_reasons", figures.FinishReasons.ToArray());
             if (figures.Queued is { } queued) span.SetTag("gen_ai.latency.time_in_queue", queued.TotalSeconds);
             if (figures.FirstToken is { } first) span.SetTag("gen_ai.latency.time_to_first_token", first.TotalSeconds);
             if (figures.LastToken is { } last) span.SetTag("gen_ai.latency.e2e", last.TotalSeconds);
@@ -54,4 +54,14 @@ internal sealed class RequestTracing(RequestDelegate next)
         // What a client did wrong is no error of the server's.
         if (figures.Failed) span.SetStatus(ActivityStatusCode.Error, figures.Message);
     }
+
+    /// <summary>In the words of OpenTelemetry, which has none for scores.</summary>
+    private static string Operation(string? route) => route switch
+    {
+        "/v1/completions" => "text_completion",
+        "/v1/embeddings" => "embeddings",
+        "/v1/score" or "/score" => "score",
+        "/pooling" => "pooling",
+        _ => "chat",
+    };
 }

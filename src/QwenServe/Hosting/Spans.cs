@@ -4,9 +4,9 @@ using QwenServe.Engine;
 namespace QwenServe.Hosting;
 
 /// <summary>
-/// The parts of a request as OpenTelemetry spans: request → template → tokenize → queue → prefill → decode. The first three are measured where
-/// they happen; the rest is written when a generation has ended, from the times that the engine keeps anyway, so that the engine knows nothing of
-/// traces. While no traces are asked for there is no request span, and then there is nothing else.
+/// The parts of a request as OpenTelemetry spans: request → template → tokenize → queue → prefill → decode, the last where tokens are drawn. The
+/// first three are measured where they happen; the rest is written when the engine is done with a prompt, from the times that it keeps anyway, so
+/// that the engine knows nothing of traces. While no traces are asked for there is no request span, and then there is nothing else.
 /// Attributes are those of OpenTelemetry's semantic conventions (<c>gen_ai.*</c>, <c>http.*</c>) and, beside them, vLLM's.
 /// </summary>
 internal static class Spans
@@ -21,7 +21,7 @@ internal static class Spans
     /// <summary>Begins a part of the request, to be disposed at its end; null when it is not traced.</summary>
     public static Activity? Begin(string name) => Current is null ? null : Source.StartActivity(name);
 
-    /// <summary>Writes what the engine did for one prompt.</summary>
+    /// <summary>Writes what the engine did for one prompt; what draws no token ends with its prefill.</summary>
     /// <param name="request">The request's span.</param>
     /// <param name="times">As the engine kept them.</param>
     /// <param name="end">When its last token was read, or it was given up.</param>

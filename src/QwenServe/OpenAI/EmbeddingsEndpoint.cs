@@ -45,7 +45,7 @@ internal static class EmbeddingsEndpoint
     {
         if (model.Embedding.Unserved is { } reason) throw ApiException.InvalidValue("model", $"The model `{model.Name}` makes no embeddings here: {reason}.");
         var prompts = request.Inputs.Select(tokens => new PooledPrompt(tokens, request.Pooling)).ToList();
-        var rows = await work.WaitAsync(() => PooledPrompts.RunAsync(model.Engine, "embd-" + Guid.NewGuid().ToString("N"), prompts, request.Options, work.Caller)).ConfigureAwait(false);
+        var rows = await work.WaitAsync(() => PooledPrompts.RunAsync(model, "embd-" + Guid.NewGuid().ToString("N"), prompts, request.Options, work.Caller)).ConfigureAwait(false);
         return [.. rows.Select(r => Embedding.Of(r[0], request.Dimensions, request.Normalize))];
     }
 

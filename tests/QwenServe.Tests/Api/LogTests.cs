@@ -55,6 +55,14 @@ public class LogTests
         Assert.Matches(@"^\d\d:\d\d:\d\d INF POST /v1/completions 200 in [\d.]+ ms: \d+ prompt tokens, 0 of them cached, 2 generated; length; queued [\d.]+ ms, first token after [\d.]+ ms req-one 0af7651916cd43dd8448eb211c80319c", line);
     }
 
+    [Fact]
+    public async Task An_embedding_tells_its_prompts_and_nothing_of_tokens_that_nobody_asked_for()
+    {
+        string output = await ServeAsync(["--log-format", "text"], client => PostAsync(client, "/v1/embeddings", $$"""{"model":"qwenserve-demo","input":["{{Prompt}}","b"]}""", "req-one", Key));
+        string line = output.Split('\n').Single(l => l.Contains("POST /v1/embeddings", StringComparison.Ordinal));
+        Assert.Matches(@"^\d\d:\d\d:\d\d INF POST /v1/embeddings 200 in [\d.]+ ms: \d+ prompt tokens in 2 prompts, 0 of them cached; queued [\d.]+ ms req-one", line);
+    }
+
     private static string? Property(JsonElement line, string name)
         => line.GetProperty("Properties").TryGetProperty(name, out var value) ? value.GetString() : null;
 

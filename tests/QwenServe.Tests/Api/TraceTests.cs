@@ -1,6 +1,8 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using System.Text.Json;
+using QwenServe.Hosting;
 using QwenServe.Settings;
 
 namespace QwenServe.Tests.Api;
@@ -53,6 +55,64 @@ public class TraceTests
         Assert.InRange(queue.Milliseconds + prefill.Milliseconds + decode.Milliseconds, total - 0.1, total + 0.1);
 
         ReceivedSpan Part(string name) => spans.Single(s => s.Name == name);
+    }
+
+    [Theory]
+    [InlineData("/v1/embeddings", "embeddings")]
+    [InlineData("/pooling", "pooling")]
+    public async Task Embeddings_have_the_parts_of_each_input_and_no_decode(string path, string operation)
+    {
+        await using var receiver = await OtlpReceiver.StartAsync();
+        await using var server = await StartAsync(receiver, ScriptedModel.Endless());
+        string trace = Guid.NewGuid().ToString("N");
+        await PostAsync(server, path, """{"model":"short","input":["Hello","And a longer one, good morning."]}""", $"00-{trace}-00f067aa0ba902b7-01");
+        int[] lengths = [ScriptedModel.Tokenizer.Encode("Hello").Length, ScriptedModel.Tokenizer.Encode("And a longer one, good morning.").Length];
+        AssertPooled(await SpansAsync(receiver, trace, operation), path, operation, ["tokenize"], lengths);
+    }
+
+    [Theory]
+    [InlineData("/v1/score", "score")]
+    [InlineData("/score", "score")]
+    [InlineData("/pooling", "pooling")]
+    public async Task Scores_have_template_queue_and_prefill_of_each_conversation(string path, string operation)
+    {
+        await using var receiver = await OtlpReceiver.StartAsync();
+        string reward = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Fixtures", "reward");
+        await using var server = await StartAsync(receiver, ModelLoading.LoadAsync, s => s with { Model = s.Model with { Name = reward }, Engine = s.Engine with { KvCacheMemory = 4 << 20 } });
+        string trace = Guid.NewGuid().ToString("N");
+        const string one = """[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]""", other = """[{"role":"user","content":"a, and more"},{"role":"assistant","content":"c"}]""";
+        var usage = await PostAsync(server, path, $$"""{"model":"reward","messages":[{{one}},{{other}}]}""", $"00-{trace}-00f067aa0ba902b7-01");
+        var spans = await SpansAsync(receiver, trace, operation);
+        int[] lengths = [.. spans.Where(s => s.Name == "prefill").Select(s => Number(s, "gen_ai.usage.input_tokens"))];
+        Assert.Equal(usage.GetProperty("usage").GetProperty("prompt_tokens").GetInt32(), lengths.Sum());
+        Assert.NotEqual(lengths[0], lengths[1]);
+        AssertPooled(spans, path, operation, ["template", "tokenize", "template", "tokenize"], lengths);
+    }
+
+    [Fact]
+    public async Task An_embedding_that_comes_too_late_fails_in_the_queue()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync();
+        var model = ScriptedModel.Endless();
+        model.Options = o => o with { MaxNumSeqs = 1 };
+        model.Device.StepTime = TimeSpan.FromMilliseconds(20);
+        await using var server = await StartAsync(receiver, model);
+        string trace = Guid.NewGuid().ToString("N");
+        // It would take eight seconds.
+        using var leave = new CancellationTokenSource();
+        using var before = new HttpRequestMessage(HttpMethod.Post, new Uri("/v1/chat/completions", UriKind.Relative)) { Content = new StringContent(ChatTests.Body("\"stream\":true,\"max_tokens\":400"), Encoding.UTF8, "application/json") };
+        using var running = await server.Client.SendAsync(before, HttpCompletionOption.ResponseHeadersRead, leave.Token);
+        await TestServer.UntilAsync(() => model.Engine!.Metrics.Running == 1, "the only place is taken");
+        await PostAsync(server, "/v1/embeddings", """{"model":"short","input":"Hello"}""", $"00-{trace}-00f067aa0ba902b7-01", timeout: "0.000001");
+        await leave.CancelAsync();
+        var spans = await SpansAsync(receiver, trace, "embeddings");
+        var request = Assert.Single(spans, s => s.Name == "POST /v1/embeddings");
+        Assert.True(request.Failed);
+        Assert.Equal("request_timeout", request.Attributes["error.type"]);
+        var queue = Assert.Single(spans, s => s.Name == "queue");
+        Assert.True(queue.Failed);
+        Assert.Equal("timeout", queue.Attributes["error.type"]);
+        Assert.DoesNotContain(spans, s => s.Name == "prefill");
     }
 
     [Fact]
@@ -127,9 +187,31 @@ public class TraceTests
         Assert.Equal(on, settings.Telemetry.TracesAreOn);
     }
 
+    private static void AssertPooled(List<ReceivedSpan> spans, string path, string operation, string[] before, int[] lengths)
+    {
+        var request = Assert.Single(spans, s => s.ParentId == "00f067aa0ba902b7");
+        Assert.Equal("POST " + path, request.Name);
+        Assert.Equal(operation, request.Attributes["gen_ai.operation.name"]);
+        Assert.False(request.Failed);
+        Assert.Equal(lengths.Sum(), Number(request, "gen_ai.usage.input_tokens"));
+        Assert.Contains("gen_ai.request.model", request.Attributes);
+        Assert.DoesNotContain("gen_ai.usage.output_tokens", request.Attributes);
+        var children = spans.Where(s => s != request).ToList();
+        Assert.All(children, s => Assert.Equal(request.SpanId, s.ParentId));
+        Assert.Equal(before.Concat(lengths.SelectMany(_ => new[] { "queue", "prefill" })).Order(), children.Select(s => s.Name).Order());
+        Assert.All(children, s => Assert.False(s.Failed));
+        Assert.Equal(lengths.Order(), children.Where(s => s.Name == "prefill").Select(s => Number(s, "gen_ai.usage.input_tokens")).Order());
+        // As chat's: the longest of them is what the request took in the engine.
+        double total = double.Parse(request.Attributes["gen_ai.latency.e2e"], CultureInfo.InvariantCulture) * 1000;
+        const double Skew = 50;
+        Assert.InRange((children.Where(s => s.Name == "prefill").Max(s => s.End) - children.Where(s => s.Name == "queue").Min(s => s.Start)) / 1e6, total - Skew, total + Skew);
+    }
+
     private static int Number(ReceivedSpan span, string attribute) => int.Parse(span.Attributes[attribute], CultureInfo.InvariantCulture);
 
-    private static Task<TestServer> StartAsync(OtlpReceiver receiver, ScriptedModel model, params (string Name, string Value)[] more)
+    private static Task<TestServer> StartAsync(OtlpReceiver receiver, ScriptedModel model, params (string Name, string Value)[] more) => StartAsync(receiver, model.LoadAsync, s => s, more);
+
+    private static Task<TestServer> StartAsync(OtlpReceiver receiver, ModelLoader loader, Func<QwenServeSettings, QwenServeSettings> change, params (string Name, string Value)[] more)
     {
         var variables = new Dictionary<string, string?>
         {
@@ -138,16 +220,18 @@ public class TraceTests
             ["OTEL_BSP_SCHEDULE_DELAY"] = "50",
         };
         foreach (var (name, value) in more) variables[name] = value;
-        return TestServer.StartAsync(model, s => s with { Telemetry = new TelemetrySettings { OpenTelemetry = variables } });
+        return TestServer.StartAsync(loader, s => change(s) with { Telemetry = new TelemetrySettings { OpenTelemetry = variables } });
     }
 
-    private static async Task PostAsync(TestServer server, string path, string body, string traceparent, string? timeout = null)
+    private static async Task<JsonElement> PostAsync(TestServer server, string path, string body, string traceparent, string? timeout = null)
     {
         using var request = new HttpRequestMessage(HttpMethod.Post, new Uri(path, UriKind.Relative)) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         request.Headers.Add("traceparent", traceparent);
         if (timeout is not null) request.Headers.Add("x-request-timeout", timeout);
         using var response = await server.Client.SendAsync(request);
-        await response.Content.ReadAsStringAsync();
+        string text = await response.Content.ReadAsStringAsync();
+        using var answer = JsonDocument.Parse(text.StartsWith('{') ? text : "null");
+        return answer.RootElement.Clone();
     }
 
     /// <summary>All spans of a trace; the request's own, the last to end, is there.</summary>

@@ -61,7 +61,7 @@ internal sealed record EmbeddingRequest
         string field = conversation ? "messages" : "input";
         var inputs = conversation
             ? [.. ConversationFields.ReadWhole(fields, limits.RejectUnknownFields).Select(c => ChatPrompt.Render(model, c).Tokens)]
-            : PromptField.Read(fields, "input", text => Encode(text, model), MaxInputs) ?? throw ApiException.Missing("input");
+            : ReadTexts(fields, model) ?? throw ApiException.Missing("input");
         PromptField.RequireFew(field, inputs.Count, MaxInputs);
         // -1 stands for the context, as in vLLM; what is kept is the end.
         long? cut = fields.Integer("truncate_prompt_tokens", -1, int.MaxValue);
@@ -82,6 +82,12 @@ internal sealed record EmbeddingRequest
     {
         if (tokens.Length > model.MaxModelLen)
             throw new ApiException(400, $"This model's maximum context length is {model.MaxModelLen} tokens. However, your {field} resulted in {tokens.Length} tokens. Please reduce the length of the {field}.", field, "context_length_exceeded");
+    }
+
+    private static List<int[]>? ReadTexts(RequestFields fields, ServedModel model)
+    {
+        using var tokenizing = Spans.Begin("tokenize");
+        return PromptField.Read(fields, "input", text => Encode(text, model), MaxInputs);
     }
 
     private static int[] Encode(string text, ServedModel model)
