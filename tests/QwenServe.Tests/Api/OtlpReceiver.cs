@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using System.Collections.Concurrent;
 using System.Net;
 using System.Text;
@@ -16,13 +17,16 @@ internal sealed record ReceivedSpan(string TraceId, string SpanId, string Parent
 }
 
 /// <summary>
-/// What a collector does with OTLP over HTTP in protobuf: as much of opentelemetry/proto/trace/v1/trace.proto as spans need, read field by field.
+/// What a collector does with OTLP in protobuf, over HTTP or over gRPC (HTTP/2 without TLS): as much of opentelemetry/proto/trace/v1/trace.proto as
+/// spans need, read field by field.
 /// </summary>
 internal sealed class OtlpReceiver : IAsyncDisposable
 {
     private readonly WebApplication _web;
 
-    private OtlpReceiver(WebApplication web) => _web = web;
+    private readonly bool _grpc;
+
+    private OtlpReceiver(WebApplication web, bool grpc) => (_web, _grpc) = (web, grpc);
 
     public Uri Address { get; private set; } = new("http://127.0.0.1");
 
@@ -31,13 +35,13 @@ internal sealed class OtlpReceiver : IAsyncDisposable
     /// <summary>Path and headers of each request.</summary>
     public ConcurrentQueue<(string Path, string Headers)> Requests { get; } = [];
 
-    public static async Task<OtlpReceiver> StartAsync()
+    public static async Task<OtlpReceiver> StartAsync(bool grpc = false)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0, l => l.Protocols = HttpProtocols.Http1));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0, l => l.Protocols = grpc ? HttpProtocols.Http2 : HttpProtocols.Http1));
         builder.Services.AddRoutingCore();
         var web = builder.Build();
-        var receiver = new OtlpReceiver(web);
+        var receiver = new OtlpReceiver(web, grpc);
         web.Run(receiver.TakeAsync);
         await web.StartAsync();
         receiver.Address = new Uri(web.Urls.First());
@@ -51,7 +55,15 @@ internal sealed class OtlpReceiver : IAsyncDisposable
         using var body = new MemoryStream();
         await context.Request.Body.CopyToAsync(body);
         Requests.Enqueue((context.Request.Path.Value!, string.Join('\n', context.Request.Headers.Select(h => $"{h.Key}: {h.Value}"))));
-        foreach (var (field, resourceSpans) in Fields(body.ToArray()))
+        byte[] message = body.ToArray();
+        if (_grpc)
+        {
+            // A byte that says whether it is compressed, the length in four bytes, big end first, then the message.
+            Assert.Equal(0, message[0]);
+            Assert.Equal(message.Length - 5, BinaryPrimitives.ReadInt32BigEndian(message.AsSpan(1)));
+            message = message[5..];
+        }
+        foreach (var (field, resourceSpans) in Fields(message))
         {
             if (field != 1) continue;
             string service = "";
@@ -62,7 +74,10 @@ internal sealed class OtlpReceiver : IAsyncDisposable
                 foreach (var span in Fields(part).Where(f => f.Field == 2)) Spans.Enqueue(Read(span.Value, service));
             }
         }
-        context.Response.ContentType = "application/x-protobuf";
+        context.Response.ContentType = _grpc ? "application/grpc" : "application/x-protobuf";
+        if (!_grpc) return;
+        await context.Response.Body.WriteAsync(new byte[5]);
+        context.Response.AppendTrailer("grpc-status", "0");
     }
 
     private static ReceivedSpan Read(byte[] bytes, string service)

@@ -116,6 +116,22 @@ public class TraceTests
     }
 
     [Fact]
+    public async Task Spans_go_out_over_gRPC_too()
+    {
+        await using var receiver = await OtlpReceiver.StartAsync(grpc: true);
+        await using var server = await StartAsync(receiver, ScriptedModel.Endless(), ("OTEL_EXPORTER_OTLP_PROTOCOL", "grpc"), ("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=blue"));
+        string trace = Guid.NewGuid().ToString("N");
+        await PostAsync(server, "/v1/chat/completions", Chat, $"00-{trace}-00f067aa0ba902b7-01");
+        var spans = await SpansAsync(receiver, trace, "chat");
+        Assert.Equal(new[] { "POST /v1/chat/completions", "decode", "prefill", "queue", "template", "tokenize" }, spans.Select(s => s.Name).Order(StringComparer.Ordinal));
+        Assert.All(spans, s => Assert.Equal("qwenserve", s.Service));
+        Assert.Equal(8, Number(spans.Single(s => s.Name == "decode"), "gen_ai.usage.output_tokens"));
+        Assert.All(receiver.Requests, r => Assert.Equal("/opentelemetry.proto.collector.trace.v1.TraceService/Export", r.Path));
+        Assert.All(receiver.Requests, r => Assert.Contains("Content-Type: application/grpc", r.Headers, StringComparison.OrdinalIgnoreCase));
+        Assert.All(receiver.Requests, r => Assert.Contains("x-tenant: blue", r.Headers, StringComparison.OrdinalIgnoreCase));
+    }
+
+    [Fact]
     public async Task Each_prompt_of_a_request_has_its_own_parts()
     {
         await using var receiver = await OtlpReceiver.StartAsync();
