@@ -26,9 +26,12 @@ internal sealed class ServerProcess : IDisposable
     public int Id => _process.Id;
 
     /// <summary>Starts and waits until it serves.</summary>
-    public static async Task<ServerProcess> StartAsync(params string[] arguments)
+    public static Task<ServerProcess> StartAsync(params string[] arguments) => StartAsync(arguments, []);
+
+    /// <summary>Starts under variables beside the own ones, and waits until it serves.</summary>
+    public static async Task<ServerProcess> StartAsync(string[] arguments, Dictionary<string, string> environment)
     {
-        var server = Launch(null, ["--log-format", "json", "--kv-cache-memory", "64MiB", "--threads", "1", .. arguments.Contains("--port") ? Array.Empty<string>() : ["--port", "0"], .. arguments]);
+        var server = Launch(null, ["--log-format", "json", "--kv-cache-memory", "64MiB", "--threads", "1", .. arguments.Contains("--port") ? Array.Empty<string>() : ["--port", "0"], .. arguments], environment);
         while (true)
         {
             string line = await server._process.StandardOutput.ReadLineAsync() ?? throw new EndOfStreamException(await server._error);

@@ -2,12 +2,12 @@ using System.Diagnostics;
 
 namespace QwenServe.Tests.Deploy;
 
-/// <summary>Runs the programs that read what deploy/ and docker/ hold.</summary>
+/// <summary>Finds and runs programs from outside: those that read what deploy/ and docker/ hold, and libfaketime.</summary>
 internal static class Tool
 {
     public static string NodeFolder { get; } = Path.Combine(Repository.Root, "tests", "QwenServe.Tests", "Deploy", "node");
 
-    /// <summary>Null when it is not installed. <c>node-packages</c> stands for those of the folder of this file.</summary>
+    /// <summary>Null when it is not installed. <c>node-packages</c> stands for those of the folder of this file, <c>libfaketime</c> for its library for programs with threads.</summary>
     public static string? Find(string name)
     {
         if (name == "node-packages")
@@ -15,6 +15,9 @@ internal static class Tool
             string modules = Path.Combine(NodeFolder, "node_modules");
             return Directory.Exists(Path.Combine(modules, "typescript")) ? modules : null;
         }
+        if (name == "libfaketime")
+            return new[] { "/usr/lib", "/usr/lib64" }.Where(Directory.Exists).SelectMany(folder => Directory.GetDirectories(folder).Append(folder))
+                .Select(folder => Path.Combine(folder, "faketime", "libfaketimeMT.so.1")).FirstOrDefault(File.Exists);
         string home = Environment.GetEnvironmentVariable("HOME") ?? "/root";
         return (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator).Concat(["/usr/sbin", Path.Combine(home, "go", "bin")])
             .Select(folder => Path.Combine(folder, name)).FirstOrDefault(File.Exists);
@@ -72,6 +75,6 @@ internal static class ToolSkip
     {
         if (Environment.GetEnvironmentVariable("CI") == "true") return null;
         string[] missing = [.. tools.Where(t => t == "kustomize" ? Tool.Find("kubectl") is null && Tool.Find(t) is null : Tool.Find(t) is null)];
-        return missing.Length == 0 ? null : string.Join(", ", missing) + " not installed (.ci/install-deploy)";
+        return missing.Length == 0 ? null : string.Join(", ", missing) + " not installed (.ci/install-*)";
     }
 }
