@@ -2,7 +2,7 @@ using System.Text.Json.Nodes;
 
 namespace QwenServe.Benchmarks;
 
-/// <summary>The published sizes of the family, as config.json spells them.</summary>
+/// <summary>The published sizes of the family, as config.json spells them, and small ones that have its turns: for numbers, not for speed.</summary>
 internal static class Geometries
 {
     public static readonly IReadOnlyDictionary<string, JsonObject> ByName = new Dictionary<string, JsonObject>(StringComparer.OrdinalIgnoreCase)
@@ -16,6 +16,12 @@ internal static class Geometries
         ["72b"] = Dense(8192, 80, 64, 8, 29568, 152064, tied: false),
         ["57b-a14b"] = Moe(3584, 28, 28, 4, 18944, 151936, experts: 64, perToken: 8, width: 2560, shared: 20480),
         ["1.5-moe-a2.7b"] = Moe(2048, 24, 16, 16, 5632, 151936, experts: 60, perToken: 4, width: 1408, shared: 5632),
+        ["small-tied-64"] = Small(Dense(128, 3, 7, 1, 208, 1024, tied: true)),
+        ["small-untied-128"] = Small(Dense(192, 2, 10, 2, 320, 1024, tied: false), headDim: 128),
+        ["small-window"] = Small(Dense(128, 3, 4, 1, 192, 1024, tied: false), ("use_sliding_window", true), ("sliding_window", 16), ("max_window_layers", 1)),
+        ["small-moe"] = Small(Moe(256, 2, 4, 4, 96, 1024, experts: 8, perToken: 3, width: 32, shared: 80)),
+        ["small-moe-mixed"] = Small(Moe(256, 4, 4, 2, 96, 1024, experts: 6, perToken: 2, width: 48, shared: 64),
+            ("norm_topk_prob", true), ("decoder_sparse_step", 2), ("mlp_only_layers", new JsonArray(3))),
     };
 
     /// <summary>A copy of a geometry, with fewer layers if asked.</summary>
@@ -26,6 +32,18 @@ internal static class Geometries
         if (layers is { } count) copy["num_hidden_layers"] = count;
         // Parsed anew, so that every number reads as whatever integer type is asked for.
         return JsonNode.Parse(copy.ToJsonString())!.AsObject();
+    }
+
+    private static JsonObject Small(JsonObject config, params ReadOnlySpan<(string Key, JsonNode Value)> more) => Small(config, 64, more);
+
+    private static JsonObject Small(JsonObject config, int headDim, params ReadOnlySpan<(string Key, JsonNode Value)> more)
+    {
+        config["head_dim"] = headDim;
+        config["max_position_embeddings"] = 4096;
+        config["bos_token_id"] = null;
+        config["eos_token_id"] = null;
+        foreach (var (key, value) in more) config[key] = value;
+        return config;
     }
 
     private static JsonObject Dense(int hidden, int layers, int heads, int kvHeads, int intermediate, int vocabulary, bool tied) => new()

@@ -10,6 +10,7 @@ internal static class Program
         ["load"] = ("load on any OpenAI-compatible server: latencies, goodput, errors (--url, --model, ...)", Load.LoadBenchmark.Run),
         ["overload"] = ("five times what a paced server can do: refusals, latencies, throughput, recovery: --seconds N --factor X --step-ms N", Endurance.OverloadBenchmark.Run),
         ["soak"] = ("clients of all kinds for long: memory flat, nothing left behind, no 5xx: --minutes N --clients N --interval SECONDS", Endurance.SoakBenchmark.Run),
+        ["logprobs"] = ("log-probs of given ids through the engine, each way it can come to them, for logprobs.py: --model DIR --ids FILE --out DIR", Numerics.LogProbsCommand.Run),
         ["output"] = ("stop strings, reasoning and tool calls: throughput and allocation", OutputBenchmark.Run),
         ["scheduler"] = ("what a step costs the engine thread beside the device", SchedulerBenchmark.Run),
         ["cpu-ops"] = ("each operation of the CPU device beside the machine's limits: --geometry 0.5b|1.5b|7b --type bf16|f16|f32 --rows 1,16,512 --threads N --runs N", CpuBenchmark.Operations),

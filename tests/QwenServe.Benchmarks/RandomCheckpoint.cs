@@ -7,7 +7,7 @@ using System.Text.Json.Nodes;
 namespace QwenServe.Benchmarks;
 
 /// <summary>
-/// Writes a checkpoint of any geometry with random BF16 weights: norms near one, biases and embeddings of a trained model's size, and
+/// Writes a checkpoint of any geometry with random BF16 (or F16) weights: norms near one, biases and embeddings of a trained model's size, and
 /// projections scaled so that activations stay in range. Speed does not depend on the values; numerics on such a model are meaningful.
 /// </summary>
 internal static class RandomCheckpoint
@@ -16,10 +16,11 @@ internal static class RandomCheckpoint
 
     public static int Run(string[] args)
     {
-        var options = new Options(args, "random-checkpoint --geometry NAME --out DIR [--layers N] [--seed N] [--tokenizer DIR]\n  geometries: " + string.Join(", ", Geometries.ByName.Keys));
+        var options = new Options(args, "random-checkpoint --geometry NAME --out DIR [--layers N] [--seed N] [--type bf16|f16] [--tokenizer DIR]\n  geometries: " + string.Join(", ", Geometries.ByName.Keys));
         string output = options.Required("out");
         var config = Geometries.Get(options.Required("geometry"), options.Integer("layers"));
         if (options.Integer("max-positions") is { } positions) config["max_position_embeddings"] = positions;
+        if (options.Text("type") == "f16") config["torch_dtype"] = "float16";
         Write(output, config, options.Integer("seed") ?? 1);
         if (options.Text("tokenizer") is { } tokenizer)
             foreach (string file in Directory.GetFiles(tokenizer).Where(f => Path.GetFileName(f) != "config.json" && !f.Contains(".safetensors", StringComparison.Ordinal))) File.Copy(file, Path.Combine(output, Path.GetFileName(file)), overwrite: true);
@@ -47,7 +48,7 @@ internal static class RandomCheckpoint
         for (int i = 0; i < shards.Count; i++)
         {
             string file = shards.Count == 1 ? "model.safetensors" : string.Create(CultureInfo.InvariantCulture, $"model-{i + 1:00000}-of-{shards.Count:00000}.safetensors");
-            WriteShard(Path.Combine(directory, file), shards[i], seed + i * 1000);
+            WriteShard(Path.Combine(directory, file), shards[i], seed + i * 1000, (string?)config["torch_dtype"] == "float16");
             foreach (var (name, _) in shards[i]) map[name] = file;
         }
         if (shards.Count > 1)
@@ -73,7 +74,7 @@ internal static class RandomCheckpoint
                 yield return ($"{layer}self_attn.{projection}_proj.bias", [rows]);
             }
             yield return (layer + "self_attn.o_proj.weight", [hidden, heads * head]);
-            if (config.ContainsKey("num_experts"))
+            if (config.ContainsKey("num_experts") && (i + 1) % Size("decoder_sparse_step") == 0 && config["mlp_only_layers"]?.AsArray().Any(l => (int)l! == i) != true)
             {
                 yield return (layer + "mlp.gate.weight", [Size("num_experts"), hidden]);
                 yield return (layer + "mlp.shared_expert_gate.weight", [1, hidden]);
@@ -97,9 +98,9 @@ internal static class RandomCheckpoint
 
     private static long Bytes(long[] shape) => 2 * shape.Aggregate(1L, (a, b) => a * b);
 
-    private static void WriteShard(string path, List<(string Name, long[] Shape)> tensors, int seed)
+    private static void WriteShard(string path, List<(string Name, long[] Shape)> tensors, int seed, bool half)
     {
-        var header = new JsonObject();
+        var header = new JsonObject { ["__metadata__"] = new JsonObject { ["format"] = "pt" } };
         long offset = 0;
         var ranges = new List<long>();
         foreach (var (name, shape) in tensors)
@@ -107,26 +108,32 @@ internal static class RandomCheckpoint
             ranges.Add(offset);
             header[name] = new JsonObject
             {
-                ["dtype"] = "BF16",
+                ["dtype"] = half ? "F16" : "BF16",
                 ["shape"] = new JsonArray([.. shape.Select(s => (JsonNode)s)]),
                 ["data_offsets"] = new JsonArray(offset, offset += Bytes(shape)),
             };
         }
-        byte[] text = Encoding.UTF8.GetBytes(header.ToJsonString()), length = new byte[8];
+        // Spaces behind the header, so that tensors lie on addresses that other readers can map.
+        string json = header.ToJsonString();
+        byte[] text = Encoding.UTF8.GetBytes(json.PadRight((json.Length + 7) & ~7)), length = new byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(length, text.Length);
         using var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write, preallocationSize: 8 + text.Length + offset);
         RandomAccess.Write(file, [.. length, .. text], 0);
-        Parallel.For(0, tensors.Count, i => Fill(file, 8 + text.Length + ranges[i], tensors[i].Name, tensors[i].Shape, seed + i));
+        Parallel.For(0, tensors.Count, i => Fill(file, 8 + text.Length + ranges[i], tensors[i].Name, tensors[i].Shape, seed + i, half));
     }
 
-    private static void Fill(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset, string name, long[] shape, int seed)
+    private static void Fill(Microsoft.Win32.SafeHandles.SafeFileHandle file, long offset, string name, long[] shape, int seed, bool half)
     {
         bool norm = name.EndsWith("norm.weight", StringComparison.Ordinal), bias = name.EndsWith("bias", StringComparison.Ordinal);
         bool table = name is "model.embed_tokens.weight" or "lm_head.weight";
         double scale = norm ? 0.1 : bias ? 0.2 : table ? 2 / Math.Sqrt(shape[^1]) : 0.8 / Math.Sqrt(shape[^1]), mean = norm ? 1 : 0;
         // One of 65,536 quantiles of the normal distribution for each 16 random bits.
         var quantiles = new ushort[65536];
-        for (int i = 0; i < quantiles.Length; i++) quantiles[i] = BFloat16(mean + scale * NormalQuantile((i + 0.5) / quantiles.Length));
+        for (int i = 0; i < quantiles.Length; i++)
+        {
+            double value = mean + scale * NormalQuantile((i + 0.5) / quantiles.Length);
+            quantiles[i] = half ? BitConverter.HalfToUInt16Bits((Half)value) : BFloat16(value);
+        }
 
         ulong state = 0x9E3779B97F4A7C15UL * (ulong)(seed + 1) | 1;
         var buffer = new ushort[1 << 20];
