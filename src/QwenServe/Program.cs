@@ -1,19 +1,30 @@
-using QwenServe;
 using QwenServe.Hosting;
 using QwenServe.Settings;
 
-bool health = args is [HealthCommand.Name, ..];
-var (values, exitCode) = CommandLine.Parse(health ? args[1..] : args, Console.Out, Console.Error);
-if (values is null) return exitCode;
-try
+namespace QwenServe;
+
+internal static class Program
 {
-    var settings = QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable);
-    if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out, settings.Access.SslCertFile is not null);
-    await using var app = ServerApp.Build(settings);
-    return await app.RunAsync();
-}
-catch (StartupException e)
-{
-    Console.Error.WriteLine("qwenserve: " + e.Message);
-    return e.ExitCode;
+    private static Task<int> Main(string[] args) => RunAsync(args, ModelLoading.LoadAsync);
+
+    /// <summary>The whole program around any model. What ends it is one line on standard error.</summary>
+    /// <returns>The exit code.</returns>
+    internal static async Task<int> RunAsync(string[] args, ModelLoader loader)
+    {
+        bool health = args is [HealthCommand.Name, ..];
+        var (values, exitCode) = CommandLine.Parse(health ? args[1..] : args, Console.Out, Console.Error);
+        if (values is null) return exitCode;
+        try
+        {
+            var settings = QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable);
+            if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out, settings.Access.SslCertFile is not null).ConfigureAwait(false);
+            await using var app = ServerApp.Build(settings, loader);
+            return await app.RunAsync().ConfigureAwait(false);
+        }
+        catch (StartupException e)
+        {
+            await Console.Error.WriteLineAsync("qwenserve: " + e.Message).ConfigureAwait(false);
+            return e.ExitCode;
+        }
+    }
 }

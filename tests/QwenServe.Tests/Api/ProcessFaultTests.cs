@@ -86,6 +86,51 @@ public class ProcessFaultTests
         Assert.Equal(HttpStatusCode.OK, answer.StatusCode);
     }
 
+    [Theory]
+    [InlineData(FailingServer.InAStep)]
+    [InlineData(FailingServer.BetweenSteps)]
+    public async Task A_broken_engine_ends_streams_with_an_error_and_the_process_with_one_clear_line(string where)
+    {
+        using var server = await ServerProcess.StartAsync([], [], FailingServer.Program(where));
+        using var client = new HttpClient { BaseAddress = server.Address };
+        await StatusAsync(client, "/livez", HttpStatusCode.OK);
+        var asked = new List<Task<string>> { AskAsync(FailingServer.Word) };
+        // Somebody is always being served until it is over.
+        while (!asked.Any(o => o.IsCompleted && o.Result.Contains("\"error\"", StringComparison.Ordinal)))
+        {
+            asked.Add(AskAsync("Hello"));
+            await Task.WhenAny(asked[^1], Task.Delay(TimeSpan.FromSeconds(1)));
+            Assert.True(asked.Count < 120, "the engine has not broken");
+        }
+        var (code, error) = await server.EndAsync();
+        Assert.Equal(1, code);
+        Assert.Equal($"qwenserve: the engine has failed: InvalidOperationException: {FailingServer.Message}", error.TrimEnd().Split('\n')[^1]);
+        Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
+        string[] texts = await Task.WhenAll(asked);
+        Assert.Contains(texts, t => t.Contains($"the engine failed: {FailingServer.Message}", StringComparison.Ordinal));
+        // Ended before, told so, or come when nobody was there any more.
+        Assert.All(texts, t => Assert.True(t.Length == 0 || t.EndsWith("data: [DONE]\n\n", StringComparison.Ordinal) || t.Contains("\"error\"", StringComparison.Ordinal), t));
+
+        async Task<string> AskAsync(string content)
+        {
+            string body = $$"""{"model":"short","stream":true,"max_tokens":100,"messages":[{"role":"user","content":"{{content}}"}]}""";
+            using var request = new HttpRequestMessage(HttpMethod.Post, "/v1/chat/completions") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+            var text = new StringBuilder();
+            try
+            {
+                using var answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+                await using var stream = await answer.Content.ReadAsStreamAsync();
+                byte[] buffer = new byte[1 << 14];
+                for (int read; (read = await stream.ReadAsync(buffer)) > 0;) text.Append(Encoding.UTF8.GetString(buffer, 0, read));
+            }
+            catch (Exception e) when (e is IOException or HttpRequestException)
+            {
+                // Error frames are followed by the connection's end.
+            }
+            return text.ToString();
+        }
+    }
+
     [Fact]
     public async Task A_disk_that_is_full_during_a_download_is_one_line_and_the_next_start_goes_on_from_there()
     {

@@ -31,7 +31,10 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
 
     public string Kind => "cpu";
 
-    public long AvailableMemory => long.MaxValue;
+    public long AvailableMemory => Memory();
+
+    /// <summary>Asked while the model loads and, between steps, when the engine looks again.</summary>
+    public Func<long> Memory { get; set; } = () => long.MaxValue;
 
     public DType DefaultKvType => DType.F32;
 

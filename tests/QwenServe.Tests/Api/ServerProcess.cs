@@ -29,9 +29,12 @@ internal sealed class ServerProcess : IDisposable
     public static Task<ServerProcess> StartAsync(params string[] arguments) => StartAsync(arguments, []);
 
     /// <summary>Starts under variables beside the own ones, and waits until it serves.</summary>
-    public static async Task<ServerProcess> StartAsync(string[] arguments, Dictionary<string, string> environment)
+    /// <param name="arguments">Of the program.</param>
+    /// <param name="environment">Variables beside the own ones.</param>
+    /// <param name="program">What to run in place of the program: its assembly and the first arguments.</param>
+    public static async Task<ServerProcess> StartAsync(string[] arguments, Dictionary<string, string> environment, params string[] program)
     {
-        var server = Launch(null, ["--log-format", "json", "--kv-cache-memory", "64MiB", "--threads", "1", .. arguments.Contains("--port") ? Array.Empty<string>() : ["--port", "0"], .. arguments], environment);
+        var server = Launch(null, ["--log-format", "json", "--kv-cache-memory", "64MiB", "--threads", "1", .. arguments.Contains("--port") ? Array.Empty<string>() : ["--port", "0"], .. arguments], environment, program);
         while (true)
         {
             string line = await server._process.StandardOutput.ReadLineAsync() ?? throw new EndOfStreamException(await server._error);
@@ -47,10 +50,12 @@ internal sealed class ServerProcess : IDisposable
     /// <param name="before">Shell commands, such as a limit.</param>
     /// <param name="arguments">Of the program.</param>
     /// <param name="environment">Variables beside the own ones.</param>
-    public static ServerProcess Launch(string? before, string[] arguments, Dictionary<string, string>? environment = null)
+    /// <param name="program">What to run in place of the program: its assembly and the first arguments.</param>
+    public static ServerProcess Launch(string? before, string[] arguments, Dictionary<string, string>? environment = null, params string[] program)
     {
-        string program = Path.Combine(AppContext.BaseDirectory, "qwenserve.dll");
-        var start = before is null ? new ProcessStartInfo("dotnet", [program, .. arguments]) : new ProcessStartInfo("/bin/sh", ["-c", $"{before}; exec dotnet \"$@\"", "sh", program, .. arguments]);
+        if (program.Length == 0) program = ["qwenserve.dll"];
+        arguments = [Path.Combine(AppContext.BaseDirectory, program[0]), .. program[1..], .. arguments];
+        var start = before is null ? new ProcessStartInfo("dotnet", arguments) : new ProcessStartInfo("/bin/sh", ["-c", $"{before}; exec dotnet \"$@\"", "sh", .. arguments]);
         start.RedirectStandardOutput = start.RedirectStandardError = true;
         foreach (var (name, value) in environment ?? []) start.Environment[name] = value;
         return new ServerProcess(Process.Start(start)!);
