@@ -11,13 +11,13 @@ internal static class Program
     /// <returns>The exit code.</returns>
     internal static async Task<int> RunAsync(string[] args, ModelLoader loader)
     {
-        bool health = args is [HealthCommand.Name, ..];
-        var (values, exitCode) = CommandLine.Parse(health ? args[1..] : args, Console.Out, Console.Error);
+        var (values, health, exitCode) = CommandLine.Parse(args, Console.Out, Console.Error);
         if (values is null) return exitCode;
         try
         {
             var settings = QwenServeSettings.Load(AppContext.BaseDirectory, values, Environment.GetEnvironmentVariable);
             if (health) return await HealthCommand.RunAsync(settings.Server, Console.Out, settings.Access.SslCertFile is not null).ConfigureAwait(false);
+            settings = settings with { Warnings = UnknownVariables.Warn(Environment.GetEnvironmentVariables().Keys.Cast<string>()) };
             await using var app = ServerApp.Build(settings, loader);
             return await app.RunAsync().ConfigureAwait(false);
         }

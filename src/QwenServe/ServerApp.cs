@@ -162,6 +162,7 @@ public sealed class ServerApp : IAsyncDisposable
         using var term = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnSignal);
         using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnSignal);
 
+        foreach (string warning in _settings.Warnings) _log.LogWarning("{Warning:l}", warning);
         await StartAsync(ProgressLine.OnStandardError()).ConfigureAwait(false);
         var ready = WhenReadyAsync();
         if (await Task.WhenAny(ready, stop.Task).ConfigureAwait(false) == ready)

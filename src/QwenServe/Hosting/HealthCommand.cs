@@ -10,8 +10,6 @@ namespace QwenServe.Hosting;
 /// </summary>
 internal static class HealthCommand
 {
-    public const string Name = "health";
-
     /// <param name="settings">Where the server listens.</param>
     /// <param name="output">Takes the server's answer, or why there is none.</param>
     /// <param name="tls">Whether it speaks TLS there; whose certificate it shows does not matter here.</param>

@@ -85,7 +85,11 @@ internal static class ModelLoading
             return Directory.Exists(EmbeddedDirectory) ? EmbeddedDirectory : throw new StartupException($"{EmbeddedDirectory}: the embedded model is missing; give a model with --model");
         if (Directory.Exists(name)) return name;
         if (File.Exists(name)) throw new StartupException($"{name}: is a file; --model takes the directory of a checkpoint (config.json, tokenizer.json, *.safetensors)");
-        if (!IsRepository(name)) throw new StartupException($"{name}: no such directory");
+        if (!IsRepository(name))
+        {
+            string hint = name.Contains('/', StringComparison.Ordinal) ? "" : $"; on the hub a model is ORG/NAME, such as Qwen/{(name.StartsWith("Qw", StringComparison.Ordinal) ? name : "Qwen2.5-0.5B-Instruct")}";
+            throw new StartupException($"{name}: no such directory{hint}");
+        }
         var progress = new DownloadProgress(report);
         return settings.Hub == "modelscope"
             ? await ModelScopeHub.FetchAsync(HubOptions.ModelScope(Environment.GetEnvironmentVariable, settings.DownloadDir), name, settings.Revision, progress, cancel).ConfigureAwait(false)

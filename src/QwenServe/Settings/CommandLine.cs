@@ -5,7 +5,7 @@ using System.CommandLine.Parsing;
 
 namespace QwenServe.Settings;
 
-/// <summary>The command line: <c>qwenserve [serve] [MODEL] [options]</c>. It yields values for <see cref="SettingsCatalog"/> and knows no defaults.</summary>
+/// <summary>The command line: <c>qwenserve [serve] [MODEL] [options]</c>, or <c>qwenserve health [options]</c>. It yields values for <see cref="SettingsCatalog"/> and knows no defaults.</summary>
 public static class CommandLine
 {
     private const string Examples = """
@@ -27,8 +27,8 @@ public static class CommandLine
     /// <param name="args">The arguments.</param>
     /// <param name="output">Takes help and version.</param>
     /// <param name="error">Takes mistakes.</param>
-    /// <returns>Values by setting key; or null with the exit code, when there is nothing to serve.</returns>
-    public static (IReadOnlyDictionary<string, string?>? Values, int ExitCode) Parse(IReadOnlyList<string> args, TextWriter output, TextWriter error)
+    /// <returns>Values by setting key, and whether a server is asked for its health in place of being one; or null with the exit code, when there is nothing to do.</returns>
+    public static (IReadOnlyDictionary<string, string?>? Values, bool Health, int ExitCode) Parse(IReadOnlyList<string> args, TextWriter output, TextWriter error)
     {
         var options = SettingsCatalog.All.Select(d => (Definition: d, Option: Create(d))).ToList();
         var model = new Argument<string?>("MODEL") { Description = "The same as --model", Arity = ArgumentArity.ZeroOrOne };
@@ -39,14 +39,16 @@ public static class CommandLine
         });
         var root = new RootCommand("QwenServe: an OpenAI-compatible server for Qwen2 and Qwen2.5 models.");
         var serve = new Command("serve", "Serves a model (the default command)");
-        foreach (var command in new Command[] { root, serve })
-        {
-            command.Arguments.Add(model);
+        var health = new Command("health", "Asks the server that the same options describe whether it is ready: exit code 0 or 1");
+        root.Arguments.Add(model);
+        serve.Arguments.Add(model);
+        foreach (var command in new Command[] { root, serve, health })
             foreach (var (_, option) in options) command.Options.Add(option);
-        }
         root.Subcommands.Add(serve);
+        root.Subcommands.Add(health);
 
         Dictionary<string, string?>? values = null;
+        bool asksHealth = false;
         int Collect(ParseResult result)
         {
             values = new Dictionary<string, string?>(StringComparer.OrdinalIgnoreCase);
@@ -73,6 +75,11 @@ public static class CommandLine
         }
         root.SetAction(Collect);
         serve.SetAction(Collect);
+        health.SetAction(result =>
+        {
+            asksHealth = true;
+            return Collect(result);
+        });
         foreach (var help in root.Options.Concat(serve.Options).OfType<HelpOption>())
             if (help.Action is HelpAction action) help.Action = new HelpWithExamples(action);
 
@@ -83,10 +90,10 @@ public static class CommandLine
             var known = root.Options.SelectMany(o => o.Aliases.Append(o.Name)).ToHashSet(StringComparer.Ordinal);
             string? mistyped = args.Select(a => a.Split('=')[0]).FirstOrDefault(a => a.StartsWith("--", StringComparison.Ordinal) && !known.Contains(a));
             error.WriteLine("qwenserve: " + (mistyped is null ? parsed.Errors[0].Message : $"Unrecognized option '{mistyped}'.") + " (see qwenserve --help)");
-            return (null, 2);
+            return (null, false, 2);
         }
         int exitCode = parsed.Invoke(new InvocationConfiguration { Output = output, Error = error });
-        return (values, exitCode);
+        return (values, asksHealth, exitCode);
     }
 
     private static Option Create(SettingDefinition definition)

@@ -29,6 +29,9 @@ public sealed record QwenServeSettings
 
     public TelemetrySettings Telemetry { get; init; } = new();
 
+    /// <summary>What is not wrong but hardly meant, one line each, for the log.</summary>
+    public IReadOnlyList<string> Warnings { get; init; } = [];
+
     /// <summary>Merges appsettings.json of <paramref name="root"/>, the environment and the command line, the later over the earlier.</summary>
     /// <exception cref="StartupException">A setting is wrong, or the file is not JSON.</exception>
     public static QwenServeSettings Load(string root, IReadOnlyDictionary<string, string?> commandLine, Func<string, string?> environment)

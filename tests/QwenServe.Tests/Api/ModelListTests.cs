@@ -127,7 +127,7 @@ public sealed class ModelListTests : IDisposable
 
     private QwenServeSettings Load(params string[] arguments)
     {
-        var (values, _) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
+        var (values, _, _) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
         Assert.NotNull(values);
         return QwenServeSettings.Load(_root, values, name => _environment.GetValueOrDefault(name));
     }

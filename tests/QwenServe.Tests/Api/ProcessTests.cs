@@ -32,6 +32,8 @@ public class ProcessTests
         var cases = new (string[] Arguments, int Code, string Says)[]
         {
             (["--port", "0", "--model", Path.Combine(folder.Path, "nothing")], 1, "no such directory"),
+            (["--port", "0", "--model", "Qwen2.5-0.5B-Instruct"], 1, "Qwen2.5-0.5B-Instruct: no such directory; on the hub a model is ORG/NAME, such as Qwen/Qwen2.5-0.5B-Instruct"),
+            (["--port", "0", "--model", "llama"], 1, "such as Qwen/Qwen2.5-0.5B-Instruct"),
             (["--port", "0", "--model", gguf], 1, "GGUF"),
             (["--port", "0", "--model", Path.Combine(gguf, "model.gguf")], 1, "is a file"),
             (["--port", "0", "--model", truncated], 1, "model.safetensors"),
@@ -57,6 +59,16 @@ public class ProcessTests
             Assert.DoesNotContain("   at ", error + await output, StringComparison.Ordinal);
             Assert.Equal(code, process.ExitCode);
         }
+    }
+
+    [Fact]
+    public async Task A_misspelled_variable_is_one_warning_in_the_log()
+    {
+        using var server = ServerProcess.Launch(null, ["--port", "0", "--kv-cache-memory", "16MiB", "--log-format", "text"], new() { ["QWENSERVE_MAX_SEQS"] = "4" });
+        await server.UntilLogAsync(" WRN QWENSERVE_MAX_SEQS is no setting and is ignored; the nearest is QWENSERVE_MAX_NUM_SEQS");
+        await server.UntilLogAsync("Serving qwenserve-demo on ");
+        await server.SignalAsync("TERM");
+        Assert.Equal(0, (await server.EndAsync()).Code);
     }
 
     [Fact]

@@ -126,26 +126,61 @@ public sealed class SettingsTests : IDisposable
     public void Help_shows_each_option_and_examples()
     {
         var output = new StringWriter();
-        var (values, code) = CommandLine.Parse(["--help"], output, output);
+        var (values, _, code) = CommandLine.Parse(["--help"], output, output);
         Assert.Null(values);
         Assert.Equal(0, code);
         foreach (var definition in SettingsCatalog.All) Assert.Contains(definition.Option, output.ToString(), StringComparison.Ordinal);
         Assert.Contains("Examples:", output.ToString(), StringComparison.Ordinal);
+        Assert.Matches(@"Commands:\n( .*\n)*  serve .*Serves a model", output.ToString());
+        Assert.Matches(@"Commands:\n( .*\n)*  health +Asks the server", output.ToString());
     }
 
     [Fact]
     public void An_unknown_option_ends_with_code_2_and_one_line()
     {
         var error = new StringWriter();
-        var (values, code) = CommandLine.Parse(["--no-such-thing"], error, error);
+        var (values, _, code) = CommandLine.Parse(["--no-such-thing"], error, error);
         Assert.Null(values);
         Assert.Equal(2, code);
         Assert.Single(error.ToString().Trim().Split('\n'));
     }
 
+    [Theory]
+    [InlineData(true, "health")]
+    [InlineData(true, "health", "--port", "9000")]
+    [InlineData(true, "--port", "9000", "health")]
+    [InlineData(false, "serve", "--port", "9000")]
+    [InlineData(false, "--model", "health")]
+    public void Health_is_a_command_with_the_servers_options(bool health, params string[] arguments)
+    {
+        var (values, asked, code) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
+        Assert.Equal(0, code);
+        Assert.Equal(health, asked);
+        if (arguments.Contains("--port")) Assert.Equal("9000", values!["Server:Port"]);
+    }
+
+    [Theory]
+    [InlineData("QWENSERVE_MAX_SEQS", "QWENSERVE_MAX_NUM_SEQS")]
+    [InlineData("QWENSERVE_PROT", "QWENSERVE_PORT")]
+    [InlineData("QWENSERVE_APIKEY", "QWENSERVE_API_KEY")]
+    [InlineData("qwenserve_log_level", "QWENSERVE_LOG_LEVEL")]
+    [InlineData("QWENSERVE_KV_CACHE_MEMORY_", "QWENSERVE_KV_CACHE_MEMORY")]
+    [InlineData("QWENSERVE_CUBINCACHE", "QWENSERVE_CUBIN_CACHE")]
+    public void A_variable_that_is_no_setting_is_told_with_the_nearest_one(string name, string nearest)
+        => Assert.Equal([$"{name} is no setting and is ignored; the nearest is {nearest}"], UnknownVariables.Warn(["PATH", "QWENSERVE_PORT", name]));
+
+    [Theory]
+    [InlineData("QWENSERVE_MAX_NUM_SEQS")]
+    [InlineData("QWENSERVE_CUBIN_CACHE")]
+    [InlineData("QWENSERVE_SERVICE_HOST")]
+    [InlineData("QWENSERVE_SERVICE_PORT_HTTP")]
+    [InlineData("QWENSERVE_PORT_8000_TCP_ADDR")]
+    [InlineData("MY_QWENSERVE_X")]
+    public void Settings_and_what_Kubernetes_says_of_a_service_are_no_mistakes(string name) => Assert.Empty(UnknownVariables.Warn([name]));
+
     private QwenServeSettings Load(params string[] arguments)
     {
-        var (values, _) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
+        var (values, _, _) = CommandLine.Parse(arguments, TextWriter.Null, TextWriter.Null);
         Assert.NotNull(values);
         return QwenServeSettings.Load(_root, values, name => _environment.GetValueOrDefault(name));
     }
