@@ -64,7 +64,8 @@ internal static class FileDownload
             if (File.Exists(destination)) return null;
             try
             {
-                return new FileStream(partial, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, BufferSize, useAsync: true);
+                // Unbuffered: closing would try again to write what a full disk has refused, and its exception would hide the one that says so.
+                return new FileStream(partial, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, bufferSize: 0, useAsync: true);
             }
             catch (IOException e) when (e is not (DirectoryNotFoundException or PathTooLongException) && File.Exists(partial))
             {
@@ -123,16 +124,14 @@ internal static class FileDownload
             if (failures >= http.Options.MaxAttempts) throw new StartupException($"{uri.GetLeftPart(UriPartial.Path)}: {problem} ({failures} tries)");
             await http.PauseAsync(failures, null, cancel).ConfigureAwait(false);
         }
-        file.Flush(flushToDisk: false);
     }
 
-    /// <summary>Unbuffered in effect: what has been counted is in the file, so that a later run can go on from its length.</summary>
+    /// <summary>What has been counted is in the file, so that a later run can go on from its length.</summary>
     private static void Write(FileStream file, ReadOnlySpan<byte> bytes)
     {
         try
         {
             file.Write(bytes);
-            file.Flush();
         }
         // A file system that cannot hold a file of this size is reported as an argument out of range.
         catch (Exception e) when (e is IOException or ArgumentOutOfRangeException)
@@ -163,7 +162,7 @@ internal static class FileDownload
         switch (hash?.Length)
         {
             case 64:
-                return Convert.ToHexStringLower(await SHA256.HashDataAsync(file, cancel).ConfigureAwait(false)) == hash;
+                return Convert.ToHexStringLower(await SHA256.HashDataAsync(new BufferedStream(file, BufferSize), cancel).ConfigureAwait(false)) == hash;
             case 40:
 #pragma warning disable CA5350 // git names its blobs by SHA-1; it guards against damage here, not against an attacker
                 using (var sha1 = IncrementalHash.CreateHash(HashAlgorithmName.SHA1))

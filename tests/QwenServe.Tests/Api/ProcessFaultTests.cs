@@ -140,6 +140,8 @@ public class ProcessFaultTests
         // A limit on the size of a file stands for the disk: the write that crosses it fails. The runtime's own mappings must do without a file then.
         var environment = new Dictionary<string, string> { ["HF_ENDPOINT"] = hub.Address.ToString(), ["HF_HOME"] = home.Path, ["DOTNET_EnableWriteXorExecute"] = "0" };
         string[] arguments = ["--port", "0", "--model", "org/name", "--kv-cache-memory", "16MiB", "--log-level", "error"];
+        // As a slow network brings it: the write that fails is a small one.
+        hub.Piece = 50_000;
         using (var server = ServerProcess.Launch("trap '' XFSZ; ulimit -f 8192", arguments, environment))
         {
             var (code, error) = await server.EndAsync();
@@ -149,6 +151,7 @@ public class ProcessFaultTests
             Assert.DoesNotContain("   at ", error, StringComparison.Ordinal);
             Assert.Equal(1, code);
         }
+        hub.Piece = 0;
         string partial = Assert.Single(Directory.GetFiles(home.Path, "*.incomplete", SearchOption.AllDirectories));
         long kept = new FileInfo(partial).Length;
         Assert.InRange(kept, 1, 8192 * 1024);

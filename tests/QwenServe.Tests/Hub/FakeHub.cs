@@ -42,6 +42,9 @@ internal sealed class FakeHub : IAsyncDisposable
     /// <summary>Bytes after which each connection that carries content is cut; 0 for none.</summary>
     public int CutAfter { get; set; }
 
+    /// <summary>Bytes of content that go out at once, with a rest after each; 0 for all.</summary>
+    public int Piece { get; set; }
+
     /// <summary>Whether the content differs from its hash.</summary>
     public bool Corrupt { get; set; }
 
@@ -163,7 +166,13 @@ internal sealed class FakeHub : IAsyncDisposable
             context.Abort();
             return;
         }
-        await context.Response.Body.WriteAsync(bytes.AsMemory(from));
+        for (int piece = Piece > 0 ? Piece : int.MaxValue; from < bytes.Length; from += Math.Min(piece, bytes.Length - from))
+        {
+            await context.Response.Body.WriteAsync(bytes.AsMemory(from, Math.Min(piece, bytes.Length - from)));
+            if (Piece == 0) continue;
+            await context.Response.Body.FlushAsync();
+            await Task.Delay(1);
+        }
     }
 
     private static string GitHash(byte[] bytes)
