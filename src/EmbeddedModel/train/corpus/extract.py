@@ -3,7 +3,7 @@
 import json
 from random import Random
 
-from . import lines, words as w, written
+from . import bound, lines, words as w, written
 from .kinds import KINDS, integer
 from .tools import chatter
 
@@ -98,8 +98,11 @@ def draw(r: Random, used: set):
 
 def extraction(r: Random, system: list | None = None) -> list:
     """One exchange; `system` (a list) receives a system prompt that carries the instruction, for some."""
-    if r.random() < .6:
+    x = r.random()
+    if x < .6:
         return natural(r, system)
+    if x < .76:
+        return construed(r, system)
     n = r.choice((1, 2, 2, 3, 3, 3, 4, 4, 5, 6))
     facts, seen, used = [], set(), set()
     while len(facts) < n:
@@ -155,7 +158,7 @@ def extraction(r: Random, system: list | None = None) -> list:
         return extraction(r, system)  # a capital was put on a value
     chosen = facts if r.random() < .85 else r.sample(facts, max(1, len(facts) - 1))
     absent = []
-    if r.random() < .03:
+    if r.random() < .02:
         f = draw(r, set())
         if f[0] not in seen:
             absent = [f[0]]
@@ -185,10 +188,28 @@ def natural(r: Random, system: list | None) -> list:
     most = min(len(facts), 7)
     chosen = facts if len(facts) <= 7 and r.random() < .6 else sorted(r.sample(facts, r.randint(min(2, most), most)), key=facts.index)
     absent = []
-    if r.random() < .06:
+    if r.random() < .03:
         n = written.missing(r, seen, kinds)
         absent = [n] if n else []
     return asked(r, system, text, chosen, absent)
+
+
+def construed(r: Random, system: list | None) -> list:
+    """One exchange about sentences of random words."""
+    seen: set = set()
+    for _ in range(20):
+        facts, text = bound.sentence(r, seen)
+        if facts:
+            break
+        seen.clear()
+    if r.random() < .2:
+        more, second = bound.sentence(r, seen)
+        if all(a[0] not in second and b[0] not in text for a in facts for b in more) and not {b[1] for b in more} & {a[1] for a in facts}:
+            facts, text = facts + more, text + r.choice((" ", "\n")) + second
+    if r.random() < .15:
+        text = chatter(r) + " " + text
+    chosen = facts if r.random() < .7 else r.sample(facts, r.randint(1, len(facts)))
+    return asked(r, system, text, chosen, [])
 
 
 def asked(r: Random, system: list | None, text: str, chosen: list, absent: list[str]) -> list:
@@ -211,7 +232,7 @@ def asked(r: Random, system: list | None, text: str, chosen: list, absent: list[
         empty = r.choice(('""', "null", '"..."'))
         j = "{" + ", ".join(f'"{k}": {empty}' for k in names) + "}"
         return [("user", w.fuzz(r, r.choice(TEMPLATED)).replace("{j}", j).replace("{t}", text)), ("assistant", answer)]
-    if r.random() < (.6 if absent else .02):
+    if r.random() < (.8 if absent else .02):
         ask = r.choice(ASK_NULL)
     else:
         y = r.random()

@@ -78,6 +78,14 @@ def open_pick(items, form=str.lower):
     return make
 
 
+def trade(r: Random):
+    """A profession; of two words now and then."""
+    v = open_pick(w.JOB)(r)[0]
+    if r.random() < .2:
+        v = r.choice((w.word(r), w.spaced(w.noun(r)).split(" ")[0])) + " " + v.split(" ")[-1]
+    return v, v
+
+
 def listed(f, low=2, high=4):
     """An array, said as 'a, b and c'."""
     def make(r: Random):
@@ -175,7 +183,7 @@ KINDS = {k.key: k for k in [
          open_pick(["kitchen", "bedroom", "living room", "bathroom", "garage", "hallway", "office", "basement", "attic", "nursery", "dining room", "guest room", "porch", "study", "laundry room", "cellar"]),
          "in the {v}|for the {v}|of the {v}|in the {v}", weight=2),
     Kind("animal", "animal pet pet_type species", "string", "Kind of animal|The pet|Species", open_pick(w.ANIMAL), "for my {v}|for the {v}|for a {v}"),
-    Kind("job", "job position role job_title profession", "string", "Job title|Profession|The role", open_pick(w.JOB), "as a {v}|as {v}|for the job of {v}|for the position of {v}"),
+    Kind("job", "job position role job_title profession", "string", "Job title|Profession|The role", trade, "as a {v}|as {v}|for the job of {v}|for the position of {v}"),
     Kind("weekday", "weekday day day_of_week", "string", "Day of the week|Weekday", pick(w.WEEKDAY), "on {v}|on {v}|for {v}|every {v}"),
     Kind("month", "month billing_month", "string", "Month|Name of the month", pick(w.MONTH), "for {v}|in {v}|of {v}|for the month of {v}"),
     Kind("version", "version release tag build", "string", "Version|Version number|Release", same(lambda r: ("v" if r.random() < .3 else "") + f"{r.randint(0, 12)}.{r.randint(0, 30)}" + (f".{r.randint(0, 30)}" if r.random() < .5 else "")),

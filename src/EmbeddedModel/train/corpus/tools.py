@@ -361,6 +361,12 @@ def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
     if len({p.name for p in t.params}) < len(t.params):
         for p in t.params:
             p.name = p.slot
+    # Now and then a parameter more than the requests speak of: it is said apart or, mostly, left out of the call.
+    if r.random() < .3:
+        for p in some_params(r, r.choice((2, 2, 3)), bare)[1:]:
+            if p.name not in {o.name for o in t.params} and (p.kind is None or not p.free and p.kind.type != "array" and not any(o.kind is not None and o.kind.type == p.kind.type and (o.kind.key == p.kind.key or not {o.kind.key, p.kind.key} & SHOWING) for o in t.params)):
+                p.required, p.slot = False, "extra " + p.name
+                t.params.append(p)
     t.templates = requests
     return finish(r, t, r.choice(names), r.choice(descriptions))
 
@@ -468,7 +474,7 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
         words, value, ph = say(r, p, quoted, not isinstance(p, Flag) and sum(q.schema["type"] == p.schema["type"] and (q.kind is None or q.kind.key not in PLAIN) for q in t.params) == 1)
         values[p.name] = value
         n = w.spaced(p.name)
-        if not listing and not quoted and not before and not isinstance(p, Flag) and r.random() < .06:
+        if not listing and not before and not isinstance(p, Flag) and r.random() < .06:
             before = w.fuzz(r, r.choice(BEFORE), .2, .2).format(n=n, N=n.capitalize(), v=words) + " "
         elif listing:
             after.append(f"\n{r.choice((n, p.name, n.capitalize()))}: {words if not isinstance(p, Flag) else ('yes' if value else 'no')}")
@@ -497,6 +503,8 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
         if only and r.random() < .22:
             if " " in o and r.random() < .4:
                 o = r.choice(o.split(" "))
+            if r.random() < .2:
+                o = r.choice((gerund, gerund, past, w.plural, lambda v: v + "er", lambda v: v.rstrip("e") + "ing", lambda v: v.rstrip("y") + "ic"))(o)
             clause = w.fuzz(r, r.choice(OBJECT), .2, .3).format(s=w.stray(r), a=w.article(o), o=o, O=o.capitalize(), p=w.plural(o), x=joined(r, parts) if parts else "now")
             arguments = {p.name: values[p.name] for p in t.params if p.name in values}
             return Request(clause, "".join(after), False, t.name, arguments, before)
@@ -527,11 +535,11 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
                 obj = r.choice((w.article(f"{mod} {o}"), f"the {mod} {o}", f"{mod} {o}", f"{mod} {w.plural(o)}", f"my {mod} {o}", f"the {o} of the {mod}", f"the {o} on the {mod}", f"the {o} in the {mod}"))
                 clause = f"{verb} {obj}"
                 o = f"{mod} {o}"
-        if x > .9 and not quoted and parts and number is None:
+        if x > .9 and parts and number is None:
             det = r.choice(("my ", "the ", "our ", "", "a "))
             clause = f"{r.choice(('put', 'add', 'enter', 'write', 'note', 'place', 'have', verb))} {joined(r, parts)} {r.choice(('on', 'in', 'into', 'to', 'for', 'at', 'under'))} {det}{o}"
             parts = []
-        elif x > .84 and alone_verb and not quoted and t.object not in verb:
+        elif x > .84 and alone_verb and t.object not in verb:
             head = next((p for p in chosen if p.name in values and isinstance(values[p.name], str) and not isinstance(p, Flag)), None)
             if head is not None:
                 v = values[head.name]
@@ -540,7 +548,7 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
                     v = quote(r, v) if head.free else v
                     clause, parts = f"{verb} {r.choice(('', '', 'the ', 'my ', w.spaced(head.name) + ' ', 'this ' + w.spaced(head.name) + ' '))}{v}", rest
         person = next((p for p in chosen if p.name in values and p.kind is not None and p.kind.key in ("person", "recipient", "company", "username", "slug", "code", "path", "room", "title", "work")), None)
-        if person is not None and x < .22 and not quoted and any(str(values[person.name]) in ph for ph in parts):
+        if person is not None and x < .22 and any(str(values[person.name]) in ph for ph in parts):
             v = str(values[person.name])
             rest = [ph for ph in parts if v not in ph]
             if len(rest) == len(parts) - 1:
@@ -556,20 +564,45 @@ def ask(r: Random, t: Tool, quoted: bool = False, only: bool = False) -> Request
                 framed = False
                 parts = []
                 clause = clause.strip()
-        elif x < .32 and not quoted and " " not in verb:
+        elif x < .32 and " " not in verb:
             tail = joined(r, parts) if parts else ""
             clause = r.choice(("the {o} should be {d} {x}", "I want the {o} {d} {x}", "the {o} needs {g} {x}", "{g} the {o} {x} would be great", "how about {g} {a} {x}?", "would you mind {g} the {o} {x}?", "{a} has to be {d} {x}", "please have the {o} {d} {x}", "I feel like {g} {a} {x}",
                                "let's get the {o} {d} {x}", "the {o} must be {d} {x}", "have {a} {d} {x}", "I'd like to have {a} {d} {x}", "is it possible to have {a} {d} {x}?", "the {o} wants {g} {x}", "{x}, {g} of {a}" if False else "I need {a} {d} {x}")).format(
                 o=o, a=w.article(o), d=past(verb), g=gerund(verb), x=tail).replace(" ?", "?").strip()
             clause = clause[:1].upper() + clause[1:]
             framed, parts = False, []
-        if len(parts) and not last and not quoted and r.random() < .06 and not parts[0].startswith(("and ", ":", ",")):
+        pairs = [(a, b) for a in chosen for b in chosen if framed and number is None and a is not b and not front_used(clause, values, a, b) and bindable(a, b)]
+        if pairs and r.random() < .35:
+            a, b = r.choice(pairs)
+            va, vb = str(values[a.name]), str(values[b.name])
+            rest = [ph for ph in parts if va not in ph and vb not in ph]
+            if len(rest) == len(parts) - 2:
+                qa, qb = quote(r, va) if a.free else va, quote(r, vb) if b.free else vb
+                clause = r.choice(BINARY).format(v=verb, V=verb.capitalize(), d=past(verb.split(" ")[0]), o=o, a_o=w.article(o), os=w.plural(o), A=qa, B=qb, n=w.spaced(b.name), an=w.spaced(a.name), s=w.stray(r), w=w.word(r))
+                framed, parts = clause.startswith(verb), rest
+        if len(parts) and not last and r.random() < .06 and not parts[0].startswith(("and ", ":", ",")):
             clause = f"{parts[0]}, {clause}"
             parts = parts[1:]
         if parts:
             clause += " " + joined(r, parts)
     arguments = {p.name: values[p.name] for p in t.params if p.name in values}
     return Request(clause.replace(" , ", ", ").replace(" : ", ": "), "".join(after), framed, t.name, arguments, before)
+
+
+# Two arguments in one clause. {A} shows by its looks what it is (a person, a date, a file ...), so that {B} is the other.
+BINARY = ("{v} {A} with {a_o} of {B}|{v} {o} of {B} for {A}|{v} {B} {o} for {A}|{v} {B} {o} to {A}|{v} {B} {os} to {A}|{v} {a_o} of {B} to {A}|{v} {A} the {B} {o}|{v} {A} {a_o} called {B}|have {a_o} of {B} {d} to {A}|have the {B} {o} {d} for {A}|{v} {A} and the {o} {B}|{v} {B} for {A}"
+          "|{v} {A}, {o} {B}|{A} needs {B} {o}, {v} it|{A} needs the {B} {o}|{A} wants {a_o} of {B}|I'd love to {s} {A} with {a_o} of {B}|{s} {A} with {B} {os}|{A}: {v} {B} {o}|{A} should have {B} as {o}|{A} would like {B}, {v} the {o}|{A} has asked for {B}, please {v} the {o}|for {A}, {v} the {o} {B}"
+          "|the {o} of {A} must be {B}|{A} with the {o} {B}|{v} {a_o} for {A}: {B}|{v} the {o} {B} with {A}|{v} {a_o} {s} {B} for {A}|{v} {A} in {B} {o}|{v} {A} at the {B} {o}|put {B} {o} on {A}|give {A} {B} {o}|give the {o} {B} to {A}|let {A} have {B} {o}|{v} {A} to {B}|{v} {B} {o} {w} {A}|{v} {A} from {B}|{v} {A} {w} {B}").split("|")
+EVIDENT = set("person recipient email phone date time url ip path address".split())
+
+
+def bindable(a: Param, b: Param) -> bool:
+    """Whether `a` shows what it is and `b`, a word of another kind, cannot be taken for it."""
+    return a.kind is not None and a.kind.key in EVIDENT and not isinstance(b, Flag) and b.kind is not None and b.kind.type == "string" and b.kind.key not in EVIDENT | {"username", "company", "city", "country"}
+
+
+def front_used(clause: str, values: dict, a: Param, b: Param) -> bool:
+    return a.name not in values or b.name not in values or str(values[a.name]) in clause or str(values[b.name]) in clause
 
 
 def joined(r: Random, phrases: list[str]) -> str:
@@ -625,7 +658,7 @@ def ask_natural(r: Random, t: Tool, chosen, quoted, forced: dict | None = None) 
             if p.free and '"' not in template and (not template.endswith((slot, slot + "?")) or quoted or r.random() < .5) and (quoted or not p.kind.key not in ("note", "work") or r.random() < .8):
                 words = quote(r, words)
             slots[p.slot], values[p.name] = words, value
-        elif p in chosen and (t.declared is None or r.random() < .5):
+        elif p in chosen and (t.declared is None and not p.slot.startswith("extra ") or r.random() < .5):
             words, value, ph = say(r, p, True)
             values[p.name] = value
             extra.append(ph)
@@ -634,7 +667,20 @@ def ask_natural(r: Random, t: Tool, chosen, quoted, forced: dict | None = None) 
         end = text[-1] if text[-1] in "?!." else ""
         text = (text[:-1] if end else text) + " " + joined(r, extra) + end
     arguments = {p.name: values[p.name] for p in t.params if p.name in values}
-    return Request(text, "", False, t.name, arguments)
+    after = ""
+    if not forced and r.random() < .07 and t.name.isascii() and text.isascii():  # a second sentence about the same thing asks for nothing more
+        o = spoken(t.name).partition(" ")
+        after = " " + r.choice(ELABORATE).replace("{o}", o[2] or o[0]).replace("{s}", w.stray(r))
+    return Request(text, after, False, t.name, arguments)
+
+
+ELABORATE = ("I need the {o}.|I want to see the {o}.|It is about the {o}.|The {o} would be nice.|A {o}, that is.|I mean the {o}.|That's for my {o}.|I'd like the {o}.|The {o} is what I need.|I am asking for the {o}.|It is for my {s}.|I have to know.|It's urgent.|That would help me a lot.|Do it now.|Please do that.|Get it done.|Show me.|Tell me.|Take care of it."
+             "|It is {s}.|My {s} wants it so.|Only the {o}, please.|We need that {o} badly.|Use the {o} for it.|I hope the {o} works.|I'm curious about the {o}.|This {o} is for {s}.").split("|")
+
+
+def spoken(name: str) -> str:
+    """A function's name as words."""
+    return "".join(" " + c.lower() if c.isupper() else c for c in name).replace("_", " ").replace(".", " ").replace("-", " ").strip()
 
 
 def single(r: Random, q: Request) -> str:
@@ -679,12 +725,12 @@ def sentence(r: Random, q: Request) -> str:
     if q.framed and r.random() < .4:
         s = r.choice(FRAMES).format(c=q.clause.rstrip("."), C=upper_first(q.clause.rstrip("."), q))
         s = s if s[-1] in "?.!" else s + "."
-    return s + q.after
+    return q.before + s + q.after
 
 
 def double(r: Random, a: Request, b: Request) -> str:
     """The user's words for two requests in one message."""
-    if a.framed and b.framed and not a.after and not b.after and r.random() < .5:
+    if a.framed and b.framed and not a.after and not b.after and not a.before and not b.before and r.random() < .4:
         verb, _, rest = b.clause.partition(" ")
         if a.clause.startswith(verb + " ") and rest:  # the verb is said once
             text = a.clause.rstrip(".") + r.choice((" and ", " and also ", ", and ", ", ", " as well as ", " plus ", "; also ", " and then ")) + rest.rstrip(".")
@@ -860,22 +906,22 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
     out = []
     for _ in range(budget):
         x = r.random()
-        if x < .5:
+        if x < .46:
             t = r.choice(tools)
             q = ask(r, t, False, alone(t, tools))
             text = single(r, q)
             if not complete(text, q):
                 continue
             out += [("user", text), ("assistant", call_text(q))]
-            if r.random() < .55:
+            if r.random() < .3:
                 raw, text = result(r)
                 out += [("tool", raw), ("assistant", told([text]))]
             elif _ + 1 < budget:
                 out += [("tool", '{"status": "ok"}'), ("assistant", told(["status ok"]))]
-        elif x < .77:
+        elif x < .8:
             a = r.choice(tools)
             b = a if r.random() < .4 else r.choice([t for t in tools if a.verbs and t.verbs == a.verbs] if r.random() < .3 else tools or [a]) if a.verbs else r.choice(tools)
-            qa, qb = ask(r, a, True), ask(r, b, True)
+            qa, qb = ask(r, a, True, alone(a, tools)), ask(r, b, True, alone(b, tools))
             text = double(r, qa, qb)
             y = r.random()
             if a.templates is not None and a is b and y < .75:
@@ -884,10 +930,12 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
             if qa.arguments == qb.arguments and qa.name == qb.name or not complete(text, qa) or not complete(text, qb):
                 continue
             out += [("user", text), ("assistant", call_text(qa) + "\n" + call_text(qb))]
-            if r.random() < .5 or _ + 1 < budget:
+            if r.random() < .2:
                 (raw1, t1), (raw2, t2) = result(r), result(r)
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
-        elif x < .87:
+            elif _ + 1 < budget:
+                out += [("tool", '{"status": "ok"}'), ("tool", '{"status": "ok"}'), ("assistant", told(["status ok", "status ok"]))]
+        elif x < .885:
             for _ in range(20):
                 t = any_tool(r, r.choice(tools) if r.random() < .3 else None)
                 if all(apart(t, o) for o in tools):
@@ -937,8 +985,7 @@ def words_of(t: Tool) -> set:
 
 def split_words(t: Tool) -> set:
     f = t.schema["function"]
-    name = "".join(" " + c.lower() if c.isupper() else c for c in f["name"])
-    return set((name.replace("_", " ").replace(".", " ").replace("-", " ") + " " + f["description"].lower().rstrip(".")).split()) - GLUE
+    return set((spoken(f["name"]) + " " + f["description"].lower().rstrip(".")).split()) - GLUE
 
 
 def alone(t: Tool, tools: list[Tool]) -> bool:

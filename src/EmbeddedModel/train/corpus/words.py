@@ -175,12 +175,22 @@ def verb(r: Random) -> str:
     return r.choice(VERBS)[0].replace("_", " ") if x < .5 else r.choice(ENGLISH) if x < .9 else pseudo(r)
 
 
+def collided(r: Random) -> str:
+    """A name that begins as a month, a day, a number or another everyday word does, and goes on otherwise."""
+    head = r.choice(r.choice((MONTH, WEEKDAY, CITY, COUNTRY, LANGUAGE, ENGLISH, "One Two Three Ten Dr New Room Gate Code Order Street Mail Price Day Time Date".split())))
+    return head.capitalize().split(" ")[0][:r.randint(2, 6)] + r.choice("in ia o ez elle ius er as ine ard ana etti ot us y ella ton ko ra win as is ena mund ley wick ow".split())
+
+
 def first(r: Random) -> str:
+    if r.random() < .06:
+        return collided(r)
     x = r.random()
     return r.choice(FIRST) if x < .35 else pseudo(r).capitalize() if x < .8 else r.choice(ENGLISH).capitalize()
 
 
 def last(r: Random) -> str:
+    if r.random() < .06:
+        return collided(r)
     x = r.random()
     return r.choice(LAST) if x < .3 else pseudo(r).capitalize() if x < .75 else r.choice(ENGLISH).capitalize() if x < .93 else r.choice(("Mc", "O'", "Van ", "de ")) + pseudo(r).capitalize()
 
