@@ -355,7 +355,7 @@ def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
             p = param_of(r, k, required, name, bare)
             if t.declared and not bare and (r.random() < .5 or kinds.count(kind) > 1 or kind in ("bool", "any", "thing")):
                 n = w.spaced(name)
-                p.schema["description"] = describe(r, r.choice((f"Whether {n}", f"{n.capitalize()} or not")) if kind == "bool" else r.choice((f"The {n}", n.capitalize(), f"Which {n}", f"{n.capitalize()} as the user says it", f"The {n} in question")), name)
+                p.schema["description"] = describe(r, r.choice((f"Whether {n}", f"{n.capitalize()} or not", f"Whether it is {n}", f"Whether {n} is wanted")) if kind == "bool" else r.choice(explained(r, k, n, spoken(r.choice(names)))), name)
         p.slot = slot
         t.params.append(p)
     if len({p.name for p in t.params}) < len(t.params):
@@ -369,6 +369,18 @@ def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
                 t.params.append(p)
     t.templates = requests
     return finish(r, t, r.choice(names), r.choice(descriptions))
+
+
+def explained(r: Random, kind: Kind, n: str, function: str) -> tuple:
+    """Descriptions of a parameter called `n` of a function whose name is, in words, `function`."""
+    verb, _, o = function.partition(" ")
+    o = o or verb
+    if kind.type in ("integer", "number"):
+        return f"The {n}", n.capitalize(), f"How many {n}", f"Number of {n}", f"{n.capitalize()} as a number", f"Value of the {n}", f"{n.capitalize()} of the {o}", f"{n.capitalize()} for the {o}"
+    if kind.type == "array":
+        return f"The {n}", f"List of {n}", f"{n.capitalize()} to {verb}", f"{n.capitalize()}, in order", f"Which {n}", f"All the {n}"
+    return (f"The {n}", n.capitalize(), f"Which {n}", f"{n.capitalize()} as the user says it", f"The {n} in question", f"Name of the {n}", f"{n.capitalize()} of the {o}", f"{n.capitalize()} to {verb}", f"{n.capitalize()} for the {o}", f"What the {n} is", f"{n.capitalize()} that is meant",
+            kind.descriptions[0] if kind.key not in ("any", "thing") else f"Kind of {n}", f"{kind.descriptions[0]} ({n})" if kind.key not in ("any", "thing") else f"Some {n}")
 
 
 FRAMES = ("{C}.|{C}|{C}.|{C}|{C}!|Please {c}.|Please {c}|please {c}|{C} please|{C}, please.|Can you {c}?|Can you {c}|can you {c}?|Could you {c}?|Could you please {c}?|Would you {c}?|Will you {c} please?|I need you to {c}.|I'd like you to {c}.|I want you to {c}."
