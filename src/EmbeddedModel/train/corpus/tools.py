@@ -5,6 +5,7 @@ words may be invented. A request names the function by its own words or their sy
 """
 
 import json
+import re
 from random import Random
 
 from . import lines, words as w, written
@@ -68,10 +69,10 @@ class Param:
 class Tool:
     """A declared function and what is needed to ask for it."""
 
-    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair", "declared", "words")
+    __slots__ = ("name", "schema", "params", "verbs", "object", "attribute", "entity", "templates", "pair", "declared", "words", "original")
 
     def __init__(self):
-        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair, self.declared, self.words = [], None, None, None, None, None, None, None, None
+        self.params, self.verbs, self.object, self.attribute, self.entity, self.templates, self.pair, self.declared, self.words, self.original = [], None, None, None, None, None, None, None, None, {}
 
 
 def describe(r: Random, text: str, name: str) -> str:
@@ -341,7 +342,11 @@ def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
     x = r.random()
     t.declared = declared or (r.choice(DECLARED) if x < .65 else None)
     d = t.declared
+    swapped = {}
     names, descriptions, specs, requests = (d.names, d.descriptions, d.params, d.requests) if d else r.choice(NATURAL) if x < .98 else r.choice(NATURAL_ZH)
+    if d and r.random() < .2:
+        names, descriptions, requests, swapped = swap(r, names, descriptions, requests, [s for s, _, _ in specs])
+    t.original = swapped
     kinds = [k for _, _, k in specs]
     bare = r.random() < .1
     for slot, required, kind in specs:
@@ -368,7 +373,33 @@ def natural(r: Random, declared: lines.Declared | None = None) -> Tool:
                 p.required, p.slot = False, "extra " + p.name
                 t.params.append(p)
     t.templates = requests
-    return finish(r, t, r.choice(names), r.choice(descriptions))
+    name = r.choice(names)
+    verb, _, o = name.partition("_")
+    if d and o and verb in SETS and "bool" not in kinds and not d.implied and r.random() < .2:
+        # Asked for as the composed functions are, by the words of its name.
+        t.templates, t.verbs, t.object = None, [verb] + [v for v in SETS[verb] if v != verb], o
+    return finish(r, t, name, r.choice(descriptions))
+
+
+SETS = {w.spaced(v): [w.spaced(x) for x in s] for s in w.VERBS for v in s}
+
+
+def swap(r: Random, names: list[str], descriptions: list[str], requests: list[str], slots: list[str]):
+    """The same function about something else: words that its names or descriptions share with its requests are changed for others everywhere.
+    The fourth value maps the changed requests to the written ones."""
+    words = {x for s in names + descriptions for x in re.findall("[a-z]{4,}", s.lower().replace("_", " "))} - GLUE
+    common = sorted(x for x in words if x not in slots and any(written.whole(x).search(q) for q in requests))
+    changes = {x: w.word(r) for x in common if r.random() < .6}
+    if not changes:
+        return names, descriptions, requests, {}
+
+    def change(s: str) -> str:
+        for a, b in changes.items():
+            s = written.whole(a).sub(lambda m: b.capitalize() if m[0][:1].isupper() else b, s)
+        return s
+    # Requests that share no word with the function stay its requests only under its own name.
+    kept = {c: q for q in requests if (c := change(q)) != q}
+    return [change(n) for n in names], [change(n) for n in descriptions], list(kept), kept
 
 
 def explained(r: Random, kind: Kind, n: str, function: str) -> tuple:
@@ -648,7 +679,7 @@ def ask_natural(r: Random, t: Tool, chosen, quoted, forced: dict | None = None) 
     """`forced`: parameter name -> (words, value) in place of drawn ones."""
     plain = r.choice(t.templates)
     template = w.fuzz(r, plain, .12, .3)
-    implied = t.declared.implied.get(plain, {}) if t.declared else {}
+    implied = t.declared.implied.get(t.original.get(plain, plain), {}) if t.declared else {}
     values, slots, extra = {}, {}, []
     enums = set()
     for p in t.params:
@@ -811,7 +842,7 @@ def any_tool(r: Random, like: Tool | None = None) -> Tool:
 
 def rivals(a: Tool, b: Tool) -> bool:
     """Whether one request could mean either."""
-    if a.name == b.name:
+    if a.name == b.name or a.declared is not None and a.declared is b.declared:
         return True
     for x, y in ((a, b), (b, a)):
         if x.declared and set(x.declared.apart) & words_of(y) and not (y.declared and y.declared.group == x.declared.group):
@@ -947,9 +978,9 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
             elif _ + 1 < budget:
                 out += [("tool", '{"status": "ok"}'), ("tool", '{"status": "ok"}'), ("assistant", told(["status ok", "status ok"]))]
-        elif x < .885:
+        elif x < .86:
             for _ in range(20):
-                t = any_tool(r, r.choice(tools) if r.random() < .3 else None)
+                t = any_tool(r, r.choice(tools) if r.random() < .12 else None)
                 if all(apart(t, o) for o in tools):
                     break
             else:

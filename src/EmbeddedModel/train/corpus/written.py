@@ -1,5 +1,7 @@
 """Extraction from the texts of texts.txt: hand-written variety in which the names of fields are roles, verbs and nouns of the text."""
 
+import functools
+import re
 from random import Random
 
 from . import lines, words as w
@@ -66,7 +68,9 @@ def text(r: Random, seen: set, kinds: set):
     template, slots = r.choice(TEXTS)
     if "\n" not in template and r.random() < .2:
         template = w.fuzz(r, template, .1, 1)
-    facts, said, values = [], [], set()
+    facts, said, values, swapped = [], [], set(), {}
+    if r.random() < .35:
+        template, swapped = swap(r, template, slots)
     for slot in slots:
         kinds.add(ALIKE.get(slot.kind, slot.kind))
         words, value = draw(r, slot)
@@ -78,11 +82,35 @@ def text(r: Random, seen: set, kinds: set):
         said.append(words)
         names = [n for n in slot.names if n not in seen]
         if names:
-            n = r.choice(names)
+            n = next((swapped[n] for n in names if n in swapped), None) or r.choice(names)
+            if n in seen:
+                continue
             seen.add(n)
             facts.append((n, words, value))
     out = template.format(*said)
     return facts, out
+
+
+@functools.cache
+def whole(word: str) -> re.Pattern:
+    """The word by itself, outside of {slots}."""
+    return re.compile(rf"(?<![A-Za-z{{]){word}(?![A-Za-z}}])", re.I)
+
+
+def swap(r: Random, template: str, slots: list):
+    """The template with some of the words that name fields changed for any others, and the fields' new names: only where a word stands says what it names."""
+    changed: dict = {}
+    for slot in slots:
+        for n in slot.names:
+            if n in changed or slot.truth or r.random() < .4 or sum(n in o.names for o in slots) > 1 or len(whole(n).findall(template)) != 1:
+                continue
+            new = w.spaced(w.noun(r)) if r.random() < .6 else w.word(r)
+            if new.replace(" ", "_") in changed.values() or new in template:
+                continue
+            template = whole(n).sub(lambda m: new.capitalize() if m[0][:1].isupper() else new, template)
+            changed[n] = new.replace(" ", "_")
+            break
+    return template, changed
 
 
 ABSENT = "email phone date time company money address job animal country colour food url".split()
