@@ -36,6 +36,7 @@ EXTRA = {
     "first": Kind("first", "name first_name who", "string", "First name|Who it is|Name", same(w.first), "for {v}|with {v}|by {v}"),
     "thing": Kind("thing", "thing object item", "string", "The object|Which thing|Name of it", same(written.thing), "with the {v}|for the {v}|: {v}"),
     "any": Kind("any", "name kind which", "string", "Which one|Its name|Kind of it", same(written.any_word), "with {v}|: {v}|for {v}"),
+    "plural2": Kind("plural2", "content goods things kind", "string", "What is in it|Kind of goods|What to send", same(lambda r: w.plural(w.spaced(w.noun(r)) if r.random() < .6 else w.word(r))), "of {v}|with {v}"),
     "two": Kind("two", "title label name", "string", "A short name|Title|Label", same(written.two), "called {v}|named {v}|under {v}"),
     "note": Kind("note", "note remark text", "string", "A short text|In a few words|Free text", same(written.note), "noting {v}|with the remark {v}|: {v}", True),
     "say": Kind("say", "text message body", "string", "The text|What to say|Words as the user gave them", same(lambda r: w.sentence(r) if r.random() < .5 else written.note(r)), "saying {v}|: {v}", True),
