@@ -949,7 +949,7 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
     """Messages of a conversation with these tools: calls, their results, requests that fit none, and small talk from `others`."""
     out = []
     for _ in range(budget):
-        x = r.random()
+        x = r.random() * .95
         if x < .46:
             t = r.choice(tools)
             q = ask(r, t, False, alone(t, tools))
@@ -979,7 +979,7 @@ def turns(r: Random, tools: list[Tool], budget: int, others) -> list[tuple]:
                 out += [("tool", raw1), ("tool", raw2), ("assistant", told([t1, t2]))]
             elif _ + 1 < budget:
                 out += [("tool", '{"status": "ok"}'), ("tool", '{"status": "ok"}'), ("assistant", told(["status ok", "status ok"]))]
-        elif x < .86:
+        elif x < .84:
             for _ in range(20):
                 t = any_tool(r, r.choice(tools) if r.random() < .12 else None)
                 if all(apart(t, o) for o in tools):
