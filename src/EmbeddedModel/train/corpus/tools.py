@@ -1042,7 +1042,7 @@ def alone(t: Tool, tools: list[Tool]) -> bool:
 
 def two_values(r: Random, t: Tool):
     """'… in Paris and Rome?': one template, one scalar parameter, two values, two calls."""
-    if len(t.params) != 1 or t.params[0].free:
+    if len(t.params) != 1 or isinstance(t.params[0], Flag) or t.params[0].free:
         return None
     p = t.params[0]
     a, b = p.draw(r), p.draw(r)
