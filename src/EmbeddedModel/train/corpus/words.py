@@ -138,13 +138,18 @@ def word(r: Random) -> str:
     return r.choice(ENGLISH)
 
 
+SHORT = [x for x in ENGLISH if len(x) < 7]
+
+
 def accented(r: Random, s: str) -> str:
     i = r.randrange(len(s))
     return s[:i] + {"a": "á", "e": "é", "i": "í", "o": "ö", "u": "ü", "n": "ñ", "c": "ç", "s": "š", "z": "ž", "l": "ł"}.get(s[i], s[i]) + s[i + 1:]
 
 
 def pseudo(r: Random) -> str:
-    """An invented lower-case word: syllables, two halves of English words, or plain letters."""
+    """An invented lower-case word: syllables, two English words or halves of them, or plain letters."""
+    if r.random() < .08:
+        return r.choice(SHORT) + r.choice(SHORT)
     x = r.random()
     if x < .35:
         a, b = r.choice(ENGLISH), r.choice(ENGLISH)
