@@ -400,6 +400,8 @@ def swap(r: Random, names: list[str], descriptions: list[str], requests: list[st
         return s
     # Requests that share no word with the function stay its requests only under its own name.
     kept = {c: q for q in requests if (c := change(q)) != q}
+    if not kept:  # each word was drawn for itself
+        return names, descriptions, requests, {}
     return [change(n) for n in names], [change(n) for n in descriptions], list(kept), kept
 
 
