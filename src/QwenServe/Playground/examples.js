@@ -36,7 +36,7 @@ export const Examples = [
   { shows: 'Chat', prompt: 'Hello! What can you do?' },
   { shows: 'Tools', prompt: 'What is the weather in Lisbon and in Oslo?', settings: { toolsOn: true, tools: ExampleTools, toolChoice: 'auto', parallel: true } },
   { shows: 'JSON schema', prompt: 'Extract name, city and age as JSON: I am Ada Grant, 36, and I live in Bergen.', settings: { format: 'json_schema', schema: ExampleSchema } },
-  { shows: 'Probabilities', prompt: 'Extract colour and animal as JSON: a purple zebrafish called Quixby swam by.', settings: { logprobs: true } },
+  { shows: 'Probabilities', prompt: 'Extract city as JSON: I flew from Oslo to Lisbon.', settings: { logprobs: true } },
   { shows: '中文', prompt: '你会做什么？' },
 ];
 
