@@ -47,14 +47,14 @@ def asks() -> tuple[list[str], list[str]]:
 
 
 class Declared:
-    """A function of declarations.txt. `group` numbers its matter, `apart` are words of other functions that might serve the same requests."""
+    """A function of the declarations*.txt. `group` numbers its matter, `apart` are words of other functions that might serve the same requests."""
 
     __slots__ = ("names", "descriptions", "params", "requests", "implied", "group", "apart")
 
 
 def declarations() -> list[Declared]:
     out, group, apart = [], 0, ()
-    for line in lines("declarations.txt"):
+    for line in (x for p in sorted(Path(__file__).parent.glob("declarations*.txt")) for x in [*lines(p.name), ""]):
         if not line:
             group, apart = group + 1, ()
         elif line.startswith("! "):
