@@ -62,7 +62,7 @@ public interface IDevice : IDisposable
     /// <summary>The type of KV elements that <c>auto</c> stands for.</summary>
     DType DefaultKvType { get; }
 
-    /// <summary>Allocates blocks 0 .. blocks-1 of blockSize positions for all layers.</summary>
+    /// <summary>Allocates blocks 0 .. blocks-1 of blockSize positions for all layers; called again, in place of those before, whose contents are lost.</summary>
     void AllocateKvCache(int blocks, int blockSize, DType type);
 
     // ---- between steps ----
@@ -90,13 +90,15 @@ public interface IDevice : IDisposable
     void Attend(int layer, int window);
 
     /// <summary>h += Linear(a)</summary>
-    void OutputAdd(Weights output);
+    /// <param name="output">The linear layer.</param>
+    /// <param name="next">The norm that h goes through next; a device may prepare for it.</param>
+    void OutputAdd(Weights output, Weights next);
 
     /// <summary>m = silu(gate(x))·up(x) with x = RMSNorm(h)</summary>
     void NormGateUpSwiglu(Weights norm, Weights gateUp);
 
-    /// <summary>h += Linear(m)</summary>
-    void DownAdd(Weights down);
+    /// <summary>h += Linear(m); <paramref name="next"/> as for <see cref="OutputAdd"/>.</summary>
+    void DownAdd(Weights down, Weights next);
 
     /// <summary>h += Σ w_e·expert_e(x) + sigmoid(g·x)·shared(x) with x = RMSNorm(h), w the top-k of softmax(router·x).</summary>
     void NormRouteExperts(Weights norm, Weights moe);

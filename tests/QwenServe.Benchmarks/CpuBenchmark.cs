@@ -220,9 +220,9 @@ internal static class CpuBenchmark
             }
             Time("NormQkvRopeStore", (l, i) => _device.NormQkvRopeStore(i, l.InputNorm, l.Qkv, _model.Rope));
             Time("Attend", (_, i) => _device.Attend(i, 0));
-            Time("OutputAdd", (l, _) => _device.OutputAdd(l.Output));
+            Time("OutputAdd", (l, _) => _device.OutputAdd(l.Output, l.MlpNorm));
             Time("NormGateUpSwiglu", (l, _) => _device.NormGateUpSwiglu(l.MlpNorm, l.GateUp!));
-            Time("DownAdd", (l, _) => _device.DownAdd(l.Down!));
+            Time("DownAdd", (l, _) => _device.DownAdd(l.Down!, l.InputNorm));
             long begin = Stopwatch.GetTimestamp();
             _device.NormLogits(_model.FinalNorm, _model.Head);
             times.Add(("NormLogits", Stopwatch.GetElapsedTime(begin).TotalMilliseconds));

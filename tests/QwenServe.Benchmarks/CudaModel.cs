@@ -16,7 +16,7 @@ internal static class CudaModel
 
     public static int RunOperations(string[] args)
     {
-        var options = new Options(args, "cuda-ops [--geometry 7b] [--layers N] [--batches 1,8,32] [--context 600] [--long 8192] [--path gemv|hopper|cublas]");
+        var options = new Options(args, "cuda-ops [--geometry 7b] [--layers N] [--batches 1,8,32] [--context 600] [--long 8192] [--decode-only] [--path gemv|stream-k|cublas]");
         using var model = new Loaded(options, 8192);
         var g = model.Geometry;
         double copy = model.Device.MeasureCopy();
@@ -26,16 +26,16 @@ internal static class CudaModel
         {
             model.Begin(batch, context);
             if (options.Text("path") is { } path)
-                model.Device.Ways = (_, _) => path switch { "gemv" => CudaDevice.Way.Gemv, "hopper" => CudaDevice.Way.Hopper, _ => CudaDevice.Way.CublasLt };
-            Console.WriteLine($"batch {batch}, context {context}: us a call, TB/s, share of the copy rate");
+                model.Device.Ways = (_, _) => path switch { "gemv" => CudaDevice.Way.Gemv, "stream-k" => CudaDevice.Way.StreamK, _ => CudaDevice.Way.CublasLt };
+            Console.WriteLine($"batch {batch}, context {context}: us a call, TB/s, share of the copy rate; norms by themselves in each");
             double step = 0;
             Line("NormQkvRopeStore", l => model.Device.NormQkvRopeStore(l, model.Layer(l).InputNorm, model.Layer(l).Qkv, model.Weights.Rope), 2.0 * g.QkvSize * g.HiddenSize, g.LayerCount);
             Line("Attend", l => model.Device.Attend(l, 0), 4.0 * batch * context * g.KvHeadCount * g.HeadDim, g.LayerCount);
-            Line("OutputAdd", l => model.Device.OutputAdd(model.Layer(l).Output), 2.0 * g.HeadCount * g.HeadDim * g.HiddenSize, g.LayerCount);
+            Line("OutputAdd", l => model.Device.OutputAdd(model.Layer(l).Output, model.Layer(l).MlpNorm), 2.0 * g.HeadCount * g.HeadDim * g.HiddenSize, g.LayerCount);
             if (g.ExpertCount == 0)
             {
                 Line("NormGateUpSwiglu", l => model.Device.NormGateUpSwiglu(model.Layer(l).MlpNorm, model.Layer(l).GateUp!), 4.0 * g.IntermediateSize * g.HiddenSize, g.LayerCount);
-                Line("DownAdd", l => model.Device.DownAdd(model.Layer(l).Down!), 2.0 * g.IntermediateSize * g.HiddenSize, g.LayerCount);
+                Line("DownAdd", l => model.Device.DownAdd(model.Layer(l).Down!, model.Layer(l).InputNorm), 2.0 * g.IntermediateSize * g.HiddenSize, g.LayerCount);
             }
             else
             {
@@ -82,9 +82,9 @@ internal static class CudaModel
         foreach (var (name, rows, columns, operation) in new (string, double, double, Action)[]
         {
             ("qkv", g.QkvSize, g.HiddenSize, () => model.Device.NormQkvRopeStore(0, model.Layer(0).InputNorm, model.Layer(0).Qkv, model.Weights.Rope)),
-            ("output", g.HiddenSize, g.HeadCount * g.HeadDim, () => model.Device.OutputAdd(model.Layer(0).Output)),
+            ("output", g.HiddenSize, g.HeadCount * g.HeadDim, () => model.Device.OutputAdd(model.Layer(0).Output, model.Layer(0).MlpNorm)),
             ("gate-up", 2 * g.IntermediateSize, g.HiddenSize, () => { if (g.ExpertCount == 0) model.Device.NormGateUpSwiglu(model.Layer(0).MlpNorm, model.Layer(0).GateUp!); }),
-            ("down", g.HiddenSize, g.IntermediateSize, () => { if (g.ExpertCount == 0) model.Device.DownAdd(model.Layer(0).Down!); }),
+            ("down", g.HiddenSize, g.IntermediateSize, () => { if (g.ExpertCount == 0) model.Device.DownAdd(model.Layer(0).Down!, model.Layer(0).InputNorm); }),
         })
         {
             double ms = model.Device.Measure(operation, 9);
@@ -103,9 +103,20 @@ internal static class CudaModel
         {
             model.Begin(batch, context);
             var kinds = new[] { CudaDevice.Linear.Qkv, CudaDevice.Linear.Output, CudaDevice.Linear.GateUp, CudaDevice.Linear.Down, CudaDevice.Linear.Logits };
-            var ways = kinds.ToDictionary(k => k, k => batch <= 8 ? CudaDevice.Way.Gemv : CudaDevice.Way.CublasLt);
+            var ways = new Dictionary<CudaDevice.Linear, CudaDevice.Way>();
             model.Device.Ways = (linear, _) => ways.GetValueOrDefault(linear, CudaDevice.Way.CublasLt);
-            double now = model.Device.Measure(model.Forward, 9);
+            // Neighbours share the norm between them, so the search starts from each way for all.
+            double now = double.MaxValue;
+            var best = CudaDevice.Way.CublasLt;
+            foreach (var way in Enum.GetValues<CudaDevice.Way>())
+            {
+                if (way == CudaDevice.Way.Gemv && batch > 8) continue;
+                foreach (var kind in kinds) ways[kind] = way;
+                double time = model.Device.Measure(model.Forward, 9);
+                Console.WriteLine($"batch {batch}: all {way} {time:0.000} ms");
+                if (time < now) (now, best) = (time, way);
+            }
+            foreach (var kind in kinds) ways[kind] = best;
             for (int round = 0; round < 2; round++)
                 foreach (var kind in kinds)
                     foreach (var way in Enum.GetValues<CudaDevice.Way>())
@@ -344,9 +355,19 @@ internal static class CudaModel
                 double x = 0.02 * Math.Sqrt(-2 * Math.Log(1 - random.NextDouble())) * Math.Cos(2 * Math.PI * random.NextDouble());
                 values[i] = (ushort)(BitConverter.SingleToUInt32Bits((float)x) >> 16);
             }
-            ushort[] all = new ushort[count];
-            for (long at = 0; at < count; at += values.Length) Array.Copy(values, 0, all, at, Math.Min(values.Length, count - at));
-            return HostMemory.CopyOf<ushort>(all);
+            // Through a file: the largest matrices are more than a managed array takes.
+            string path = Path.Combine(Path.GetTempPath(), $"qwenserve-random-{Environment.ProcessId}");
+            try
+            {
+                using (var file = File.OpenHandle(path, FileMode.Create, FileAccess.Write))
+                    for (long at = 0; at < count; at += values.Length)
+                        RandomAccess.Write(file, System.Runtime.InteropServices.MemoryMarshal.AsBytes(values.AsSpan(0, (int)Math.Min(values.Length, count - at))), 2 * at);
+                return HostMemory.MapFile(path);
+            }
+            finally
+            {
+                File.Delete(path);
+            }
         }
 
         public void Dispose()

@@ -14,7 +14,7 @@ namespace QwenServe.Benchmarks;
 /// </summary>
 internal static class EngineBenchmark
 {
-    private const string Usage = "engine --model DIR [--device auto|cpu|cuda] [--batches 1,8,32] [--context 500] [--steps 200] [--prefill 512,2048] [--threads N] [--sampled-only] [--greedy-only]";
+    private const string Usage = "engine --model DIR [--device auto|cpu|cuda] [--batches 1,8,32] [--context 500] [--steps 200] [--prefill 512,2048] [--threads N] [--sampled-only] [--greedy-only]\n  or, instead of --batches and --prefill: --concurrency 256 --requests 768 --context 512 --output 256";
 
     private static readonly SamplingParameters Greedy = new() { Temperature = 0, IgnoreEos = true };
     private static readonly SamplingParameters Sampled = new() { Temperature = 0.7f, TopP = 0.8f, TopK = 20, RepetitionPenalty = 1.05f, Seed = 1, IgnoreEos = true };
@@ -31,8 +31,9 @@ internal static class EngineBenchmark
         int context = options.Integer("context") ?? 500, steps = options.Integer("steps") ?? 200;
         int[] batches = options.Integers("batches", 1, 8, 32), prefills = options.Integers("prefill", 512, 2048);
         var config = QwenConfig.Load(directory);
-        int length = Math.Min(config.MaxContextLength, Math.Max(context + (2 * steps) + batches.Max(), prefills.Max() + 16));
-        await using var engine = await StartAsync(directory, config, length, batches.Max(), options).ConfigureAwait(false);
+        int output = options.Integer("output") ?? 256;
+        int length = Math.Min(config.MaxContextLength, Math.Max(context + (2 * steps) + (2 * batches.Max()) + output, prefills.Max() + 16));
+        await using var engine = await StartAsync(directory, config, length, Math.Max(batches.Max(), options.Integer("concurrency") ?? 0), options).ConfigureAwait(false);
         var random = new Random(1);
         int[] Prompt(int tokens) => [.. Enumerable.Range(0, tokens).Select(_ => random.Next(engine.VocabularySize))];
 
@@ -40,6 +41,11 @@ internal static class EngineBenchmark
         using (var process = Process.GetCurrentProcess())
             Console.WriteLine($"{engine.DeviceDescription}; from the process's start to the first token {(DateTime.Now - process.StartTime).TotalSeconds:0.00} s");
 
+        if (options.Integer("concurrency") is { } clients)
+        {
+            await ServeAsync(engine, Prompt, clients, options.Integer("requests") ?? 3 * clients, context, output).ConfigureAwait(false);
+            return;
+        }
         foreach (int batch in batches)
         {
             double? greedy = options.Flag("sampled-only") ? null : await DecodeAsync(engine, batch, Prompt, context, steps, Greedy).ConfigureAwait(false);
@@ -79,6 +85,36 @@ internal static class EngineBenchmark
             throw;
         }
     });
+
+    /// <summary>A closed loop of requests as the load benchmark sends over HTTP, without what lies above the engine.</summary>
+    private static async Task ServeAsync(InferenceEngine engine, Func<int, int[]> prompt, int clients, int requests, int context, int output)
+    {
+        long tokens = 0;
+        int[][] prompts = [.. Enumerable.Range(0, requests + clients).Select(_ => prompt(context))];
+        await RunAsync(requests, requests + clients).ConfigureAwait(false);
+        long start = Stopwatch.GetTimestamp();
+        long before = tokens;
+        await RunAsync(0, requests).ConfigureAwait(false);
+        double seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
+        Console.WriteLine($"{requests} requests of {context} in, {output} out, {clients} at a time: {seconds:0.00} s, {(tokens - before) / seconds:0} tok/s out");
+
+        async Task RunAsync(int from, int to)
+        {
+            int next = from - 1;
+            await Task.WhenAll(Enumerable.Range(0, clients).Select(_ => Task.Run(async () =>
+            {
+                for (int i; (i = Interlocked.Increment(ref next)) < to;)
+                {
+                    await using var stream = engine.Submit(new GenerationRequest { Id = $"request-{i}", Prompt = prompts[i], MaxTokens = output, Sampling = Greedy });
+                    await foreach (var token in stream.WithCancellation(CancellationToken.None).ConfigureAwait(false))
+                    {
+                        Check(token);
+                        if (token.Token >= 0) Interlocked.Increment(ref tokens);
+                    }
+                }
+            }))).ConfigureAwait(false);
+        }
+    }
 
     /// <summary>Milliseconds from the submission of a prompt to its first token.</summary>
     private static async Task<double> FirstTokenAsync(InferenceEngine engine, int[] prompt)

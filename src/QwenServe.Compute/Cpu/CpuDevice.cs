@@ -192,7 +192,7 @@ public sealed unsafe class CpuDevice : IDevice
         attention.Finish();
     }
 
-    public void OutputAdd(Weights output)
+    public void OutputAdd(Weights output, Weights next)
     {
         var step = Step;
         int width = Geometry.HeadCount * Geometry.HeadDim;
@@ -209,7 +209,7 @@ public sealed unsafe class CpuDevice : IDevice
         Multiply(Matrix(gateUp), Epilogue.Swiglu, step.Mlp, Geometry.IntermediateSize, Geometry.IntermediateSize);
     }
 
-    public void DownAdd(Weights down)
+    public void DownAdd(Weights down, Weights next)
     {
         var step = Step;
         step.Tiles.Cut(step.TokenCount);

@@ -7,7 +7,9 @@ namespace QwenServe.Compute.Cuda;
 public sealed unsafe partial class CudaDevice
 {
     private readonly Dictionary<int, Recording> _recordings = [];
-    private ulong _h, _x, _qkv, _a, _gateUp, _m, _logits;
+    private ulong _h, _x, _qkv, _a, _gateUp, _m, _logits, _squares;
+    private ulong _preparedFor;
+    private int _squareCount;
     private bool _capturing;
     private float[]? _hostNorm;
     private ulong _hostNormOf;
@@ -26,7 +28,7 @@ public sealed unsafe partial class CudaDevice
     internal enum Way
     {
         Gemv,
-        Hopper,
+        StreamK,
         CublasLt,
     }
 
@@ -44,24 +46,27 @@ public sealed unsafe partial class CudaDevice
     /// <summary>Overrides the choice of a way, for measurements.</summary>
     internal Func<Linear, int, Way>? Ways { get; set; }
 
-    /// <summary>The fastest way by measurement on an H200, as far as the card and the sizes allow it.</summary>
+    /// <summary>The fastest way by measurement, as far as the card and the sizes allow it.</summary>
     private Way WayFor(Linear linear, int m, CudaMatrix w)
     {
         var way = Ways is { } chosen ? chosen(linear, m) : Preferred(linear, m);
-        bool norm = linear is Linear.Qkv or Linear.GateUp or Linear.Logits;
-        if (way == Way.Gemv && m <= Gemv.MaxRows && (norm ? Gemv.SharedFor(m, w.Columns) <= _gemv!.SharedLimit : w.Rows % 16 == 0 || linear == Linear.Other)) return way;
-        if (way != Way.CublasLt && _hopper is not null && HopperGemm.Takes(m, w)) return Way.Hopper;
-        return Way.CublasLt;
+        if (way == Way.StreamK && (_hopper is null || !HopperGemm.Takes(m, w) || (m <= Gemv.MaxRows && 2L * w.Rows * w.Columns < SmallBytes))) way = Way.Gemv;
+        bool kept = linear is Linear.Qkv or Linear.GateUp;
+        if (way == Way.Gemv && (m > Gemv.MaxRows || (kept && Gemv.SharedFor(m, w.Columns) > _gemv!.SharedLimit))) way = Way.CublasLt;
+        return way;
     }
 
-    // Whole steps of the 7B geometry, all ways tried for each layer (qwenserve-bench cuda-sweep).
-    private static Way Preferred(Linear linear, int m) => (m, linear) switch
+    // Below this a tile of the stream-K kernel is shared by so many blocks that adding up their parts costs more than it saves.
+    private const long SmallBytes = 16 << 20;
+
+    // Whole steps of the 7B geometry on an H200, all ways tried for each layer (qwenserve-bench cuda-sweep).
+    private Way Preferred(Linear linear, int m) => (m, linear) switch
     {
-        ( <= 4, _) => Way.Gemv,
-        ( <= 8, Linear.Output or Linear.Other) => Way.Gemv,
-        ( <= 8, Linear.Qkv or Linear.GateUp or Linear.Down) => Way.Hopper,
-        ( <= 16, Linear.Output or Linear.GateUp or Linear.Down) => Way.Hopper,
-        ( <= 32, Linear.GateUp or Linear.Down) => Way.Hopper,
+        ( <= 8, Linear.Qkv) => Way.StreamK,
+        ( <= 8, Linear.Logits) when _hopper is not null => Way.CublasLt,
+        ( <= 8, _) => Way.Gemv,
+        ( <= 16, Linear.Output or Linear.GateUp or Linear.Down or Linear.Logits) => Way.StreamK,
+        ( <= 32, Linear.GateUp or Linear.Down or Linear.Logits) => Way.StreamK,
         _ => Way.CublasLt,
     };
 
@@ -70,11 +75,13 @@ public sealed unsafe partial class CudaDevice
         Enter();
         _limits = limits;
         var g = Geometry;
-        long rows = LargeGemm.RowsFor(Math.Max(limits.Tokens, PaddedSize(limits.Sequences)));
+        // Tiles of the stream-K kernel read up to their own height, whatever the step has.
+        long rows = Math.Max(HopperGemm.MaxRows, LargeGemm.RowsFor(Math.Max(limits.Tokens, PaddedSize(limits.Sequences))));
         long logitRows = LargeGemm.RowsFor(Math.Max(limits.LogitRows, PaddedSize(limits.Sequences)));
         string what = $"the activations of a step of {limits.Tokens} tokens";
         _h = _memory.Allocate(4 * rows * g.HiddenSize, what);
         _x = _memory.Allocate(2 * Math.Max(rows, logitRows) * g.HiddenSize, what);
+        _squares = _memory.Allocate(4L * HopperGemm.MaxRows * (g.HiddenSize / 4 + 1), what);
         _qkv = _memory.Allocate(2 * rows * g.QkvSize, what);
         _a = _memory.Allocate(2 * rows * g.HeadCount * g.HeadDim, what);
         int inner = Math.Max(g.IntermediateSize, g.SharedExpertIntermediateSize);
@@ -94,6 +101,8 @@ public sealed unsafe partial class CudaDevice
             Array.Fill(all, uint.MaxValue);
             SetVocabulary(all);
         }
+        _sampling?.Destroy();
+        _sampling = null;
         _sampling = new Kernels.Sampling(_samplingModule!, _stream, _memory, g.VocabularySize, limits, _vocabularyMask);
         _padded = n => Math.Min(PaddedSize(n), Math.Max(limits.Sequences, n));
         Synchronize();
@@ -189,7 +198,10 @@ public sealed unsafe partial class CudaDevice
     }
 
     public void Embed(Weights embedding)
-        => _elementwise!.Embed(Matrix(embedding).Data, _h, _staging!.Tokens, Geometry.HiddenSize, _staging.Addresses, _sampling!.SlotTokens);
+    {
+        _elementwise!.Embed(Matrix(embedding).Data, _h, _staging!.Tokens, Geometry.HiddenSize, _staging.Addresses, _sampling!.SlotTokens);
+        _preparedFor = 0;
+    }
 
     public void NormQkvRopeStore(int layer, Weights norm, Weights qkv, Weights rope)
     {
@@ -198,19 +210,28 @@ public sealed unsafe partial class CudaDevice
         int m = _staging!.Tokens;
         ulong offset = (ulong)(2 * layer * LayerStride), turns = Vector(rope).Data, weight = Vector(norm).Data;
         var way = WayFor(Linear.Qkv, m, w);
+        var scale = Normed(weight, m, way);
         if (way == Way.Gemv)
         {
-            _gemv!.NormRopeStore(w, _h, weight, g.RmsNormEpsilon, _qkv, m, turns, _keys + offset, _values + offset, g, _blockSize, _staging.Addresses);
+            _gemv!.RopeStore(w, _x, scale, _qkv, m, turns, _keys + offset, _values + offset, g, _blockSize, _staging.Addresses);
             return;
         }
-        _elementwise!.Norm(_h, weight, _x, 0, m, g.HiddenSize, g.RmsNormEpsilon);
-        if (way == Way.Hopper)
+        if (way == Way.StreamK)
         {
-            _hopper!.RopeStore(w, _x, _qkv, m, turns, _keys + offset, _values + offset, g, _blockSize, _staging.Addresses);
+            _hopper!.RopeStore(w, _x, scale, _qkv, m, turns, _keys + offset, _values + offset, g, _blockSize, _staging.Addresses);
             return;
         }
         _gemm!.Multiply(w.Data, _x, _qkv, m, w.Rows, w.Columns, false, false, _capturing);
-        _elementwise.RopeStore(_qkv, w.Bias, turns, _keys + offset, _values + offset, m, g, _blockSize, _staging.Addresses);
+        _elementwise!.RopeStore(_qkv, w.Bias, turns, _keys + offset, _values + offset, m, g, _blockSize, _staging.Addresses);
+    }
+
+    /// <summary>Leaves in x RMSNorm(h), or, where the last addition prepared it, h * weight with the scale still to apply.</summary>
+    private Scale Normed(ulong weight, int m, Way way)
+    {
+        if (_preparedFor == weight && way != Way.CublasLt) return new Scale(_squares, _squareCount, Geometry.RmsNormEpsilon);
+        _elementwise!.Norm(_h, weight, _x, 0, m, Geometry.HiddenSize, Geometry.RmsNormEpsilon);
+        _preparedFor = 0;
+        return default;
     }
 
     public void Attend(int layer, int window)
@@ -224,48 +245,52 @@ public sealed unsafe partial class CudaDevice
             _prefillAttention!.Launch(_qkv, _keys + offset, _values + offset, _a, _staging.Tiles, _blockSize, window, _staging.Addresses);
     }
 
-    public void OutputAdd(Weights output) => AddLinear(Linear.Output, Matrix(output), _a);
+    public void OutputAdd(Weights output, Weights next) => AddLinear(Linear.Output, Matrix(output), _a, Vector(next), Linear.GateUp);
 
-    public void DownAdd(Weights down) => AddLinear(Linear.Down, Matrix(down), _m);
+    public void DownAdd(Weights down, Weights next) => AddLinear(Linear.Down, Matrix(down), _m, Vector(next), Linear.Qkv);
 
-    private void AddLinear(Linear linear, CudaMatrix w, ulong x)
+    private void AddLinear(Linear linear, CudaMatrix w, ulong x, CudaVector norm, Linear following)
     {
         int m = _staging!.Tokens;
         var way = WayFor(linear, m, w);
-        if (way == Way.Gemv) _gemv!.Add(w, x, _h, m);
-        else if (way == Way.Hopper) _hopper!.Add(w, x, _h, m);
-        else _gemm!.Multiply(w.Data, x, _h, m, w.Rows, w.Columns, true, true, _capturing);
+        // cuBLASLt wants x finished.
+        var next = (Ways ?? Preferred)(following, m) != Way.CublasLt ? new NextNorm(norm.Data, _x, _squares) : default;
+        if (way == Way.Gemv) _squareCount = _gemv!.Add(w, x, _h, m, next);
+        else if (way == Way.StreamK) _squareCount = _hopper!.Add(w, x, _h, m, next);
+        else
+        {
+            _gemm!.Multiply(w.Data, x, _h, m, w.Rows, w.Columns, true, true, _capturing);
+            next = default;
+        }
+        _preparedFor = next.Weight;
     }
 
     private void StoreLinear(Linear linear, CudaMatrix w, ulong x, ulong destination, int m)
     {
         var way = WayFor(linear, m, w);
         if (way == Way.Gemv) _gemv!.Store(w, x, destination, m);
-        else if (way == Way.Hopper) _hopper!.Store(w, x, destination, m);
+        else if (way == Way.StreamK) _hopper!.Store(w, x, destination, m);
         else _gemm!.Multiply(w.Data, x, destination, m, w.Rows, w.Columns, true, false, _capturing);
     }
 
     public void NormGateUpSwiglu(Weights norm, Weights gateUp)
     {
-        var g = Geometry;
         var w = Matrix(gateUp);
         int m = _staging!.Tokens;
-        if (WayFor(Linear.GateUp, m, w) == Way.Gemv)
-        {
-            _gemv!.NormSwiglu(w, _h, Vector(norm).Data, g.RmsNormEpsilon, _m, m);
-            return;
-        }
-        _elementwise!.Norm(_h, Vector(norm).Data, _x, 0, m, g.HiddenSize, g.RmsNormEpsilon);
-        GateUpSwiglu(w, m);
+        GateUpSwiglu(w, m, Normed(Vector(norm).Data, m, WayFor(Linear.GateUp, m, w)));
     }
 
-    private void GateUpSwiglu(CudaMatrix w, int m)
+    private void GateUpSwiglu(CudaMatrix w, int m, Scale scale)
     {
-        // A matrix-vector product without the norm before it does not exist for this end.
         var way = WayFor(Linear.GateUp, m, w);
-        if (way == Way.Hopper || (way == Way.Gemv && _hopper is not null && HopperGemm.Takes(m, w)))
+        if (way == Way.Gemv)
         {
-            _hopper!.Swiglu(w, _x, _m, m);
+            _gemv!.Swiglu(w, _x, scale, _m, m);
+            return;
+        }
+        if (way == Way.StreamK)
+        {
+            _hopper!.Swiglu(w, _x, scale, _m, m);
             return;
         }
         _gemm!.Multiply(w.Data, _x, _gateUp, m, w.Rows, w.Columns, false, false, _capturing);
@@ -279,9 +304,10 @@ public sealed unsafe partial class CudaDevice
         int m = _staging!.Tokens;
         _elementwise!.Norm(_h, Vector(norm).Data, _x, 0, m, g.HiddenSize, g.RmsNormEpsilon);
         StoreLinear(Linear.Other, w.Router, _x, _moe!.RouterLogits, m);
-        GateUpSwiglu(w.SharedGateUp, m);
+        GateUpSwiglu(w.SharedGateUp, m, default);
         StoreLinear(Linear.Other, w.SharedDown, _m, _moe.Shared, m);
         _moe.Run(w, _x, _h, m);
+        _preparedFor = 0;
     }
 
     public void NormLogits(Weights norm, Weights head)
@@ -291,12 +317,8 @@ public sealed unsafe partial class CudaDevice
         int m = _staging!.LogitRows;
         if (m == 0) return;
         ulong rows = _staging.Addresses.LogitTokens;
-        if (WayFor(Linear.Logits, m, w) == Way.Gemv)
-        {
-            _gemv!.NormStore(w, _h, Vector(norm).Data, g.RmsNormEpsilon, rows, _logits, m);
-            return;
-        }
         _elementwise!.Norm(_h, Vector(norm).Data, _x, rows, m, g.HiddenSize, g.RmsNormEpsilon);
+        _preparedFor = 0;
         StoreLinear(Linear.Logits, w, _x, _logits, m);
     }
 

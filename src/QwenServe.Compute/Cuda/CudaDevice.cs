@@ -6,17 +6,18 @@ namespace QwenServe.Compute.Cuda;
 
 /// <summary>
 /// One NVIDIA GPU of compute capability 8.0 or newer. Weights, activations between operations and the KV cache are bf16, the residual
-/// stream is fp32, all sums are fp32. Everything runs on one stream; nothing is allocated after <see cref="AllocateKvCache"/>, and a
-/// step of single tokens is recorded once per padded size and replayed.
+/// stream is fp32, all sums are fp32. Everything runs on one stream, but for the requests of draws, which travel beside it; nothing is allocated
+/// after the last <see cref="AllocateKvCache"/>, and a step of single tokens is recorded once per padded size and replayed.
 ///
-/// Linear layers go three ways by the number of rows: a matrix-vector kernel that fuses what stands before and after it; on Hopper a
-/// stream-K kernel of bulk copies and warpgroup products with the same ends fused; cuBLASLt with separate small kernels.
+/// Linear layers go three ways by the number of rows: a matrix-vector kernel that fuses what comes after it and its share of the norms; on Hopper a
+/// stream-K kernel of bulk copies and warpgroup products with the same ends; cuBLASLt with separate small kernels.
 /// </summary>
 public sealed unsafe partial class CudaDevice : IDevice
 {
     private readonly int _ordinal;
     private readonly nint _context, _stream;
-    private readonly int _major, _minor, _processors, _maxShared, _driver;
+    private readonly int _major, _minor, _processors, _maxShared, _sharedPerProcessor, _driver;
+    private readonly string _card;
     private readonly DeviceMemory _memory = new();
     private readonly List<CudaModule> _modules = [];
     private WeightUploader? _uploader;
@@ -46,13 +47,17 @@ public sealed unsafe partial class CudaDevice : IDevice
         _minor = Attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
         _processors = Attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT);
         _maxShared = Attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
+        _sharedPerProcessor = Attribute(CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR);
         byte* name = stackalloc byte[128];
         CudaDriver.cuDeviceGetName(name, 128, device).Check(nameof(CudaDriver.cuDeviceGetName));
         CudaDriver.cuDeviceTotalMem_v2(out nuint bytes, device).Check(nameof(CudaDriver.cuDeviceTotalMem_v2));
         CudaDriver.cuDevicePrimaryCtxRetain(out _context, device).Check(nameof(CudaDriver.cuDevicePrimaryCtxRetain));
         CudaDriver.cuCtxSetCurrent(_context).Check(nameof(CudaDriver.cuCtxSetCurrent));
+        _current = _context;
         CudaDriver.cuStreamCreate(out _stream, 1).Check(nameof(CudaDriver.cuStreamCreate));
-        Description = $"cuda:{ordinal} {Marshal.PtrToStringUTF8((nint)name)}, {bytes / (double)(1L << 30):0.0} GiB, compute capability {_major}.{_minor}, driver CUDA {_driver / 1000}.{_driver % 1000 / 10}, bf16";
+        string card = Marshal.PtrToStringUTF8((nint)name) ?? "";
+        _card = $"{new string([.. card.Select(c => char.IsAsciiLetterOrDigit(c) ? c : '-')])}-{KernelCompiler.Architecture(_major, _minor)}";
+        Description = $"cuda:{ordinal} {card}, {bytes / (double)(1L << 30):0.0} GiB, compute capability {_major}.{_minor}, driver CUDA {_driver / 1000}.{_driver % 1000 / 10}, bf16";
 
         int Attribute(CUdevice_attribute attribute)
         {
@@ -128,6 +133,9 @@ public sealed unsafe partial class CudaDevice : IDevice
     /// <summary>Whether steps of single tokens are recorded and replayed.</summary>
     public bool UseGraphs { get; set; } = true;
 
+    /// <summary>Whether the algorithms that are timed go to the disk: not from checks that run many devices on a card at a time.</summary>
+    internal static bool KeepsAlgorithms { get; set; } = true;
+
     /// <summary>What the compiler and the loader of kernels took.</summary>
     public TimeSpan KernelLoadTime { get; private set; }
 
@@ -173,7 +181,7 @@ public sealed unsafe partial class CudaDevice : IDevice
             lock (cubins) cubins[one.Key] = cubin;
         });
         _elementwise = new Elementwise(Module("Elementwise"), _stream);
-        _gemv = new Gemv(Module("Gemv"), _stream, _processors, _maxShared);
+        _gemv = new Gemv(Module("Gemv"), _stream, _processors, _maxShared, _sharedPerProcessor);
         _decodeModule = Module("DecodeAttention");
         _prefillModule = Module("PrefillAttention");
         _samplingModule = Module("Sampling");
@@ -184,7 +192,7 @@ public sealed unsafe partial class CudaDevice : IDevice
             _hopper = new HopperGemm([.. HopperGemm.Tiles.Select(t => Module($"HopperGemm{t}"))], _stream, _processors, _memory,
                 Math.Max(Math.Max(geometry.VocabularySize, geometry.QkvSize), Math.Max(2 * geometry.IntermediateSize, 2 * geometry.SharedExpertIntermediateSize)));
         }
-        _gemm = new LargeGemm(_memory, _stream);
+        _gemm = new LargeGemm(_memory, _stream, KeepsAlgorithms ? _card : null);
         _uploader = new WeightUploader(_context);
         KernelLoadTime = TimeSpan.FromMilliseconds(Environment.TickCount64 - start);
 
@@ -270,7 +278,9 @@ public sealed unsafe partial class CudaDevice : IDevice
         CudaDriver.cuMemGetInfo_v2(out nuint free, out nuint total).Check(nameof(CudaDriver.cuMemGetInfo_v2));
         // Graphs and the driver's own needs come on top of what is allocated by now.
         const long Reserve = 256L << 20;
-        return Math.Max(0, (long)free - (long)((1 - utilization) * total) - Reserve);
+        // A cache that is there already gives way to the next.
+        long held = _keys == 0 ? 0 : 4 * Geometry.LayerCount * LayerStride;
+        return Math.Max(0, (long)free + held - (long)((1 - utilization) * total) - Reserve);
     }
 
     public void AllocateKvCache(int blocks, int blockSize, DType type)
@@ -291,7 +301,7 @@ public sealed unsafe partial class CudaDevice : IDevice
         CudaDriver.cuMemsetD8Async(_values, 0, (nuint)bytes, _stream).Check(nameof(CudaDriver.cuMemsetD8Async));
         _hopperAttention = IsHopper && HopperPrefillAttention.Takes(blockSize)
             ? new HopperPrefillAttention(_hopperAttentionModule!, _stream, Geometry, _keys, _values, blocks, blockSize) : null;
-        _staging?.Destroy();
+        _staging?.Destroy(_memory);
         int longest = (_limits.ContextLength + blockSize - 1) / blockSize;
         _staging = new StepStaging(_memory, _stream, _limits.Tokens, _limits.Sequences, _limits.LogitRows, longest + 1);
         Synchronize();
@@ -369,7 +379,7 @@ public sealed unsafe partial class CudaDevice : IDevice
         _disposed = true;
         _uploader?.Dispose();
         DropGraphs();
-        _staging?.Destroy();
+        _staging?.Destroy(_memory);
         _sampling?.Destroy();
         _gemm?.Dispose();
         foreach (var module in _modules) module.Dispose();

@@ -17,7 +17,7 @@ internal sealed unsafe class CudaModule : IDisposable
     public CudaKernel Kernel(string name, int sharedBytes = 0)
     {
         CudaDriver.cuModuleGetFunction(out nint function, _module, name).Check($"{nameof(CudaDriver.cuModuleGetFunction)} {name}");
-        if (sharedBytes > 48 * 1024)
+        if (sharedBytes > 0)
             CudaDriver.cuFuncSetAttribute(function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, sharedBytes)
                 .Check($"{nameof(CudaDriver.cuFuncSetAttribute)} {name}, {sharedBytes} bytes of shared memory");
         return new CudaKernel(name, function);

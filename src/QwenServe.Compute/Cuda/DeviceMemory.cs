@@ -37,6 +37,11 @@ internal sealed unsafe class DeviceMemory : IDisposable
         return (byte*)pointer;
     }
 
+    public void FreePinned(byte* pointer)
+    {
+        if (_pinned.Remove((nint)pointer)) _ = CudaDriver.cuMemFreeHost(pointer);
+    }
+
     public void Dispose()
     {
         foreach (ulong pointer in _device) _ = CudaDriver.cuMemFree_v2(pointer);

@@ -24,7 +24,7 @@ internal static unsafe class KernelCompiler
     /// <summary>"sm_90a" for Hopper, whose own instructions need the suffix; "sm_86" and so on for others.</summary>
     public static string Architecture(int major, int minor) => $"sm_{major}{minor}{(major == 9 ? "a" : "")}";
 
-    /// <summary>Where cubins are kept.</summary>
+    /// <summary>Where cubins are kept, and the algorithms of cuBLASLt that were timed.</summary>
     public static string CacheFolder { get; } = Environment.GetEnvironmentVariable("QWENSERVE_CUBIN_CACHE") is { Length: > 0 } chosen ? chosen
         : Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") is { Length: > 0 } cache ? cache
             : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "qwenserve", "cubins");
@@ -39,27 +39,14 @@ internal static unsafe class KernelCompiler
         var options = Options(architecture, definitions);
         string key = Hash(file, options, driverVersion);
         string path = Path.Combine(folder, $"{file}-{architecture}-{key}.cubin");
-        try
+        if (SealedFile.Read(path) is { } kept)
         {
-            if (File.Exists(path) && Unsealed(File.ReadAllBytes(path)) is { } kept)
-            {
-                cached = true;
-                return kept;
-            }
+            cached = true;
+            return kept;
         }
-        catch (IOException) { }
-        catch (UnauthorizedAccessException) { }
         cached = false;
         byte[] cubin = Compile(file, options, out _);
-        try
-        {
-            Directory.CreateDirectory(folder);
-            string temporary = $"{path}.{Environment.ProcessId}.{Environment.CurrentManagedThreadId}";
-            File.WriteAllBytes(temporary, [.. cubin, .. SHA256.HashData(cubin)]);
-            File.Move(temporary, path, true);
-        }
-        catch (IOException) { }
-        catch (UnauthorizedAccessException) { }
+        SealedFile.Write(path, cubin);
         return cubin;
     }
 
@@ -67,13 +54,6 @@ internal static unsafe class KernelCompiler
     /// <exception cref="CudaException">The source does not compile; the message holds the compiler's.</exception>
     public static byte[] Compile(string file, string architecture, ReadOnlySpan<string> definitions, out string log)
         => Compile(file, [.. Options(architecture, definitions), "--ptxas-options=--verbose"], out log);
-
-    /// <summary>The content of a cache file without the hash at its end; null when the two do not belong together.</summary>
-    private static byte[]? Unsealed(byte[] bytes)
-    {
-        int length = bytes.Length - SHA256.HashSizeInBytes;
-        return length > 0 && SHA256.HashData(bytes.AsSpan(0, length)).AsSpan().SequenceEqual(bytes.AsSpan(length)) ? bytes[..length] : null;
-    }
 
     private static List<string> Options(string architecture, ReadOnlySpan<string> definitions)
     {

@@ -4,7 +4,8 @@ namespace QwenServe.Compute.Cuda;
 
 /// <summary>
 /// Matrix products through cuBLASLt: D[m, n] = X[m, k] · W[n, k]ᵀ, bf16 in, fp32 accumulation, bf16 or fp32 out, or added to an fp32 D.
-/// For each shape the candidates of the heuristic are timed once and the fastest is kept; m is rounded up so that shapes repeat.
+/// m is rounded up so that shapes repeat. The candidates of the heuristic are timed once a shape and card, and the fastest goes to the disk; above 256 rows
+/// only powers of two are timed, and what was found for one serves up to the next, so that no step waits for measurements for long.
 /// </summary>
 internal sealed unsafe class LargeGemm : IDisposable
 {
@@ -13,7 +14,8 @@ internal sealed unsafe class LargeGemm : IDisposable
 
     private readonly nint _handle, _description, _preference, _stream;
     private readonly ulong _workspace;
-    private readonly Dictionary<(int M, int N, int K, bool Single, bool Add), Plan> _plans = [];
+    private readonly AlgorithmCache _cache;
+    private readonly Dictionary<ProductShape, Plan> _plans = [];
 
     private sealed class Plan
     {
@@ -21,9 +23,13 @@ internal sealed unsafe class LargeGemm : IDisposable
         public cublasLtMatmulAlgo_t Algorithm;
     }
 
-    public LargeGemm(DeviceMemory memory, nint stream)
+    /// <param name="memory">For the workspace.</param>
+    /// <param name="stream">What products are queued on.</param>
+    /// <param name="card">Names the card, as part of a file's name; null keeps nothing on disk.</param>
+    public LargeGemm(DeviceMemory memory, nint stream, string? card)
     {
         _stream = stream;
+        _cache = new AlgorithmCache(card is null ? null : Path.Combine(KernelCompiler.CacheFolder, $"cublaslt-{CublasLt.cublasLtGetVersion()}-{card}.algorithms"));
         CublasLt.cublasLtCreate(out _handle).Check(nameof(CublasLt.cublasLtCreate));
         CublasLt.cublasLtMatmulDescCreate(out _description, cublasComputeType_t.CUBLAS_COMPUTE_32F, cudaDataType.CUDA_R_32F).Check(nameof(CublasLt.cublasLtMatmulDescCreate));
         int transpose = (int)cublasOperation_t.CUBLAS_OP_T;
@@ -43,7 +49,8 @@ internal sealed unsafe class LargeGemm : IDisposable
     public void Multiply(ulong w, ulong x, ulong d, int m, int n, int k, bool single, bool add, bool capturing)
     {
         m = RowsFor(m);
-        if (!_plans.TryGetValue((m, n, k, single, add), out var plan)) plan = Choose(w, x, d, m, n, k, single, add, capturing);
+        var shape = new ProductShape(m, n, k, single, add);
+        if (!_plans.TryGetValue(shape, out var plan)) plan = Choose(w, x, d, shape, capturing);
         fixed (cublasLtMatmulAlgo_t* algorithm = &plan.Algorithm) Queue(plan, w, x, d, add, algorithm);
     }
 
@@ -54,23 +61,44 @@ internal sealed unsafe class LargeGemm : IDisposable
         if (status != cublasStatus_t.CUBLAS_STATUS_SUCCESS) status.Check(nameof(CublasLt.cublasLtMatmul));
     }
 
-    private Plan Choose(ulong w, ulong x, ulong d, int m, int n, int k, bool single, bool add, bool capturing)
+    private Plan Choose(ulong w, ulong x, ulong d, ProductShape shape, bool capturing)
     {
+        var (m, n, k, single, add) = shape;
         var plan = new Plan();
         var outType = single ? cudaDataType.CUDA_R_32F : cudaDataType.CUDA_R_16BF;
         CublasLt.cublasLtMatrixLayoutCreate(out plan.W, cudaDataType.CUDA_R_16BF, (ulong)k, (ulong)n, k).Check(nameof(CublasLt.cublasLtMatrixLayoutCreate));
         CublasLt.cublasLtMatrixLayoutCreate(out plan.X, cudaDataType.CUDA_R_16BF, (ulong)k, (ulong)m, k).Check(nameof(CublasLt.cublasLtMatrixLayoutCreate));
         CublasLt.cublasLtMatrixLayoutCreate(out plan.D, outType, (ulong)n, (ulong)m, n).Check(nameof(CublasLt.cublasLtMatrixLayoutCreate));
+        int timed = m <= 256 ? m : 1 << System.Numerics.BitOperations.Log2((uint)m);
+        if (timed != m)
+        {
+            var smaller = shape with { M = timed };
+            if (!_plans.TryGetValue(smaller, out var kin)) kin = Choose(w, x, d, smaller, capturing);
+            plan.Algorithm = kin.Algorithm;
+            if (Serves(plan)) return _plans[shape] = plan;
+        }
+        else if (_cache.TryGet(shape, out plan.Algorithm) && Serves(plan)) return _plans[shape] = plan;
+
         var results = stackalloc cublasLtMatmulHeuristicResult_t[Candidates];
         CublasLt.cublasLtMatmulAlgoGetHeuristic(_handle, _description, plan.W, plan.X, plan.D, plan.D, _preference, Candidates, results, out int count)
             .Check(nameof(CublasLt.cublasLtMatmulAlgoGetHeuristic));
         if (count == 0) throw new CudaException($"cuBLASLt has no algorithm for a product of {m} x {n} x {k}");
         plan.Algorithm = results[0].algo;
-        // What is timed may be added into d, so the first candidate is taken where d matters and nothing can be timed under capture.
-        if (!capturing && !add) plan.Algorithm = results[Fastest(plan, w, x, d, results, count)].algo;
-        else if (!capturing && _scratch != 0 && (long)m * n * 4 <= _scratchBytes) plan.Algorithm = results[Fastest(plan, w, x, _scratch, results, count)].algo;
-        _plans[(m, n, k, single, add)] = plan;
-        return plan;
+        // Nothing can be timed under capture, and what is timed must not be added into d.
+        ulong target = !add ? d : _scratch != 0 && (long)m * n * 4 <= _scratchBytes ? _scratch : 0;
+        if (timed != m || capturing || target == 0) return _plans[shape] = plan;
+        plan.Algorithm = results[Fastest(plan, w, x, target, results, count)].algo;
+        _cache.Put(shape, plan.Algorithm);
+        return _plans[shape] = plan;
+    }
+
+    /// <summary>Whether the library takes the plan's algorithm for the plan's sizes.</summary>
+    private bool Serves(Plan plan)
+    {
+        cublasLtMatmulHeuristicResult_t result;
+        fixed (cublasLtMatmulAlgo_t* algorithm = &plan.Algorithm)
+            return CublasLt.cublasLtMatmulAlgoCheck(_handle, _description, plan.W, plan.X, plan.D, plan.D, algorithm, &result) == cublasStatus_t.CUBLAS_STATUS_SUCCESS
+                && result.state == cublasStatus_t.CUBLAS_STATUS_SUCCESS && result.workspaceSize <= (nuint)WorkspaceBytes;
     }
 
     private ulong _scratch;

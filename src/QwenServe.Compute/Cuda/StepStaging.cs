@@ -174,9 +174,11 @@ internal sealed unsafe class StepStaging
         }
     }
 
-    /// <summary>Destroys the events; memory belongs to the device.</summary>
-    public void Destroy()
+    /// <summary>Destroys the events and gives the memory back; no step may be under way.</summary>
+    public void Destroy(DeviceMemory memory)
     {
         foreach (nint sent in _sent) _ = CudaDriver.cuEventDestroy_v2(sent);
+        foreach (byte* pinned in _pinned) memory.FreePinned(pinned);
+        memory.Free(_device);
     }
 }

@@ -166,7 +166,7 @@ public sealed class LoadedModel(IDevice device) : IDisposable
         var l = Layers[layer];
         device.NormQkvRopeStore(layer, l.InputNorm, l.Qkv, Rope);
         device.Attend(layer, window);
-        device.OutputAdd(l.Output);
+        device.OutputAdd(l.Output, l.MlpNorm);
     }
 
     public void Mlp(int layer)
@@ -178,7 +178,7 @@ public sealed class LoadedModel(IDevice device) : IDisposable
             return;
         }
         device.NormGateUpSwiglu(l.MlpNorm, l.GateUp!);
-        device.DownAdd(l.Down!);
+        device.DownAdd(l.Down!, layer + 1 < Layers.Length ? Layers[layer + 1].InputNorm : FinalNorm);
     }
 
     public void Dispose()

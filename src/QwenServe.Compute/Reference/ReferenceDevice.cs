@@ -232,7 +232,7 @@ public sealed class ReferenceDevice : IDevice
         }
     }
 
-    public void OutputAdd(Weights output) => AddProduct(_a, G.HeadCount * G.HeadDim, (Linear)output);
+    public void OutputAdd(Weights output, Weights next) => AddProduct(_a, G.HeadCount * G.HeadDim, (Linear)output);
 
     public void NormGateUpSwiglu(Weights norm, Weights gateUp)
     {
@@ -245,7 +245,7 @@ public sealed class ReferenceDevice : IDevice
         }
     }
 
-    public void DownAdd(Weights down) => AddProduct(_m, G.IntermediateSize, (Linear)down);
+    public void DownAdd(Weights down, Weights next) => AddProduct(_m, G.IntermediateSize, (Linear)down);
 
     public void NormRouteExperts(Weights norm, Weights moe)
     {

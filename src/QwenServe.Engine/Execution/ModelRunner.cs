@@ -99,7 +99,17 @@ public sealed class ModelRunner : IDisposable
         var type = options.KvCacheType ?? device.DefaultKvType;
         long blockBytes = geometry.KvElementsPerToken * options.BlockSize * type.Size();
         long budget = options.KvCacheBytes ?? device.KvCacheBudget(options.GpuMemoryUtilization);
-        int blocks = (int)Math.Min(budget / blockBytes, MaxKvTokens / options.BlockSize);
+        int blocks = BlocksIn(budget);
+        bool probes = device.Kind == "cuda";
+        if (probes && options.KvCacheBytes is null && blocks > 0)
+        {
+            // What libraries load and allocate for a step is known only once the largest has run.
+            var largest = LargestStep.Of(limits, options.BlockSize, blocks);
+            device.AllocateKvCache(largest.Sequences * largest.BlocksEach, options.BlockSize, type);
+            largest.Run(device, forward, generates, limits, geometry.VocabularySize);
+            budget = device.KvCacheBudget(options.GpuMemoryUtilization);
+            blocks = BlocksIn(budget);
+        }
         if (blocks < 1)
             throw new InvalidOperationException($"{Mebibytes(budget)} of KV cache hold not one block of {options.BlockSize} tokens ({Mebibytes(blockBytes)}); give more with --kv-cache-memory or take a smaller --block-size");
         // The device's own budget fits by construction; what an operator asks for may not.
@@ -109,7 +119,10 @@ public sealed class ModelRunner : IDisposable
         if (maxModelLength < options.MaxModelLength)
             options.Log?.Invoke($"max-model-len lowered from {options.MaxModelLength} to {maxModelLength}: {Mebibytes(budget)} of KV cache hold no more");
         device.AllocateKvCache(blocks, options.BlockSize, type);
+        if (probes && options.KvCacheBytes is not null) LargestStep.Of(limits, options.BlockSize, blocks).Run(device, forward, generates, limits, geometry.VocabularySize);
         return new ModelRunner(device, geometry, forward, readHidden, limits, options, blocks, maxModelLength) { KvCacheBytes = blocks * blockBytes, KvCacheType = type, Model = model, Generates = generates };
+
+        int BlocksIn(long bytes) => (int)Math.Min(bytes / blockBytes, MaxKvTokens / options.BlockSize);
     }
 
     public void Dispose()

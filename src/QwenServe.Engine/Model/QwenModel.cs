@@ -136,14 +136,14 @@ public sealed class QwenModel : IDisposable
             var layer = _layers[i];
             _device.NormQkvRopeStore(i, layer.AttentionNorm, layer.Qkv, _rope);
             _device.Attend(i, layer.Window);
-            _device.OutputAdd(layer.Output);
+            _device.OutputAdd(layer.Output, layer.MlpNorm);
             if (layer.Experts is not null)
             {
                 _device.NormRouteExperts(layer.MlpNorm, layer.Experts);
                 continue;
             }
             _device.NormGateUpSwiglu(layer.MlpNorm, layer.GateUp!);
-            _device.DownAdd(layer.Down!);
+            _device.DownAdd(layer.Down!, i + 1 < _layers.Length ? _layers[i + 1].AttentionNorm : _finalNorm);
         }
         if (_head is not null) _device.NormLogits(_finalNorm, _head);
     }

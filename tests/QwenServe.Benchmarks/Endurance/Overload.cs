@@ -10,7 +10,8 @@ namespace QwenServe.Benchmarks.Endurance;
 internal sealed class Overload
 {
     public const string Model = "paced";
-    private const int Sequences = 32, Tokens = 50;
+    public const int Sequences = 32;
+    private const int Tokens = 50;
 
     /// <summary>Of the peak: requests and output tokens a second.</summary>
     public double PeakRequests { get; private init; }
@@ -40,14 +41,16 @@ internal sealed class Overload
         KvCacheBytes = 64 << 20,
     }, step);
 
-    /// <param name="address">A server made by <see cref="Server"/>.</param>
+    /// <param name="address">A server made by <see cref="Server"/>, or one like it.</param>
+    /// <param name="model">Its model's name.</param>
+    /// <param name="sequences">Requests that it runs at once; half as many may wait.</param>
     /// <param name="peak">How long the peak is measured.</param>
     /// <param name="duration">How long the overload lasts.</param>
     /// <param name="factor">Times the peak.</param>
-    public static async Task<Overload> MeasureAsync(Uri address, TimeSpan peak, TimeSpan duration, double factor)
+    public static async Task<Overload> MeasureAsync(Uri address, string model, int sequences, TimeSpan peak, TimeSpan duration, double factor)
     {
-        var options = new LoadOptions { Url = new Uri(address, "v1/"), Model = Model, IgnoreEos = true, Lengths = LengthDistribution.Fixed(16, Tokens), Warmup = Sequences, SloFirstToken = 2 };
-        var atPeak = options with { Concurrency = Sequences * 5 / 4, Duration = peak };
+        var options = new LoadOptions { Url = new Uri(address, "v1/"), Model = model, IgnoreEos = true, Lengths = LengthDistribution.Fixed(16, Tokens), Warmup = sequences, SloFirstToken = 2 };
+        var atPeak = options with { Concurrency = sequences * 5 / 4, Duration = peak };
         var (results, _) = await RunAsync(atPeak).ConfigureAwait(false);
         double tokens = Rate(results, leaveOut: 0.5), requests = tokens / Tokens;
         var summary = new LoadSummary(atPeak, results, peak.TotalSeconds);

@@ -98,11 +98,11 @@ internal sealed class ProbeDevice(IDevice inner) : IDevice
 
     public void Attend(int layer, int window) => inner.Attend(layer, window);
 
-    public void OutputAdd(Weights output) => inner.OutputAdd(output);
+    public void OutputAdd(Weights output, Weights next) => inner.OutputAdd(output, next);
 
     public void NormGateUpSwiglu(Weights norm, Weights gateUp) => inner.NormGateUpSwiglu(norm, gateUp);
 
-    public void DownAdd(Weights down) => inner.DownAdd(down);
+    public void DownAdd(Weights down, Weights next) => inner.DownAdd(down, next);
 
     public void NormRouteExperts(Weights norm, Weights moe) => inner.NormRouteExperts(norm, moe);
 

@@ -127,7 +127,7 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     {
     }
 
-    public void OutputAdd(Weights output)
+    public void OutputAdd(Weights output, Weights next)
     {
     }
 
@@ -135,7 +135,7 @@ internal sealed class ScriptedDevice(Func<int[], int[]> script) : IDevice
     {
     }
 
-    public void DownAdd(Weights down)
+    public void DownAdd(Weights down, Weights next)
     {
     }
 

@@ -24,7 +24,7 @@ public class EnduranceTests
         await using var app = Overload.Server(TimeSpan.FromMilliseconds(20));
         await app.StartAsync();
         await app.WhenReadyAsync();
-        var run = await Overload.MeasureAsync(app.Address, TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(5), factor: 5);
+        var run = await Overload.MeasureAsync(app.Address, Overload.Model, Overload.Sequences, TimeSpan.FromSeconds(3), TimeSpan.FromSeconds(5), factor: 5);
         Assert.DoesNotContain(run.Peak.Errors.Keys, k => k != "429"); // All clients begin at once, which may be more than the queue holds.
         Assert.Equal(["429"], run.Overloaded.Errors.Keys);
         Assert.All(run.Overloaded.Results.Where(r => r.Error is null), r => Assert.Equal(50, r.OutputTokens));

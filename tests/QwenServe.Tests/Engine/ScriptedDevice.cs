@@ -207,11 +207,11 @@ internal sealed class ScriptedDevice : IDevice
 
     public void Attend(int layer, int window) => throw new NotSupportedException();
 
-    public void OutputAdd(Weights output) => throw new NotSupportedException();
+    public void OutputAdd(Weights output, Weights next) => throw new NotSupportedException();
 
     public void NormGateUpSwiglu(Weights norm, Weights gateUp) => throw new NotSupportedException();
 
-    public void DownAdd(Weights down) => throw new NotSupportedException();
+    public void DownAdd(Weights down, Weights next) => throw new NotSupportedException();
 
     public void NormRouteExperts(Weights norm, Weights moe) => throw new NotSupportedException();
 

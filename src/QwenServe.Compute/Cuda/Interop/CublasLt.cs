@@ -81,6 +81,9 @@ internal static unsafe partial class CublasLt
         int requested, cublasLtMatmulHeuristicResult_t* results, out int returned);
 
     [LibraryImport(Library)]
+    public static partial cublasStatus_t cublasLtMatmulAlgoCheck(nint handle, nint operation, nint a, nint b, nint c, nint d, cublasLtMatmulAlgo_t* algorithm, cublasLtMatmulHeuristicResult_t* result);
+
+    [LibraryImport(Library)]
     public static partial cublasStatus_t cublasLtMatmul(nint handle, nint description, void* alpha, ulong a, nint aLayout, ulong b, nint bLayout, void* beta,
         ulong c, nint cLayout, ulong d, nint dLayout, cublasLtMatmulAlgo_t* algorithm, ulong workspace, nuint workspaceBytes, nint stream);
 }

@@ -23,6 +23,7 @@ internal enum CUdevice_attribute
     CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT = 16,
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR = 75,
     CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR = 76,
+    CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR = 81,
     CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 97,
 }
 
@@ -110,6 +111,7 @@ internal static unsafe partial class CudaDriver
     [LibraryImport(Library)] public static partial CUresult cuMemsetD8Async(ulong destination, byte value, nuint count, nint stream);
     [LibraryImport(Library)] public static partial CUresult cuStreamCreate(out nint stream, uint flags);
     [LibraryImport(Library)] public static partial CUresult cuStreamDestroy_v2(nint stream);
+    [LibraryImport(Library)] public static partial CUresult cuStreamWaitEvent(nint stream, nint @event, uint flags);
     [LibraryImport(Library)] public static partial CUresult cuStreamSynchronize(nint stream);
     [LibraryImport(Library)] public static partial CUresult cuStreamBeginCapture_v2(nint stream, CUstreamCaptureMode mode);
     [LibraryImport(Library)] public static partial CUresult cuStreamEndCapture(nint stream, out nint graph);

@@ -7,7 +7,8 @@ internal sealed class DecodeAttention
 {
     private const int MaxSplits = 64;
 
-    private readonly CudaKernel _kernel;
+    private readonly CudaKernel _four;
+    private readonly CudaKernel? _eight;
     private readonly nint _stream;
     private readonly ModelGeometry _geometry;
     private readonly int _processors;
@@ -16,9 +17,10 @@ internal sealed class DecodeAttention
     public DecodeAttention(CudaModule module, nint stream, int processors, ModelGeometry geometry, int sequences, DeviceMemory memory)
     {
         (_stream, _geometry, _processors) = (stream, geometry, processors);
-        _kernel = module.Kernel("decodeAttention");
+        _four = module.Kernel("decodeAttention4");
+        if (geometry.HeadCount / geometry.KvHeadCount * geometry.HeadDim <= 1024) _eight = module.Kernel("decodeAttention8");
         long shares = 0;
-        for (int n = 1; n <= sequences; n++) shares = Math.Max(shares, (long)n * geometry.KvHeadCount * SplitsFor(n));
+        for (int n = 1; n <= sequences; n++) shares = Math.Max(shares, (long)n * geometry.KvHeadCount * SplitsFor(n, false));
         int group = geometry.HeadCount / geometry.KvHeadCount;
         _partials = memory.Allocate(shares * group * geometry.HeadDim * 4, "shares of decode attention");
         _partialSums = memory.Allocate(shares * group * 8, "shares of decode attention");
@@ -34,11 +36,16 @@ internal sealed class DecodeAttention
         public int QStride, Heads, KvHeads, BlockSize, Window;
     }
 
+    /// <summary>Eight warps a block as long as there are multiprocessors for all: fewer shares are left to merge.</summary>
+    private bool TakesEight(int sequences) => _eight is not null && sequences * _geometry.KvHeadCount <= _processors;
+
     /// <summary>Shares a sequence: enough blocks to fill the card once.</summary>
-    private int SplitsFor(int sequences) => Math.Clamp(2 * _processors / (sequences * _geometry.KvHeadCount), 1, MaxSplits);
+    private int SplitsFor(int sequences, bool eight) => Math.Clamp((eight ? 1 : 2) * _processors / (sequences * _geometry.KvHeadCount), 1, MaxSplits);
 
     public void Launch(ulong q, ulong keys, ulong values, ulong destination, int sequences, int blockSize, int window, in StepAddresses step)
-        => _kernel.Launch(_stream, new DecodeAttentionArgs
+    {
+        bool eight = TakesEight(sequences);
+        (eight ? _eight! : _four).Launch(_stream, new DecodeAttentionArgs
         {
             Q = q,
             Keys = keys,
@@ -56,5 +63,6 @@ internal sealed class DecodeAttention
             KvHeads = _geometry.KvHeadCount,
             BlockSize = blockSize,
             Window = window,
-        }, _geometry.KvHeadCount, SplitsFor(sequences), sequences, 128, 0, true);
+        }, _geometry.KvHeadCount, SplitsFor(sequences, eight), sequences, eight ? 256 : 128, 0, true);
+    }
 }

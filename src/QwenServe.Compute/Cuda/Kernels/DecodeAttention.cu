@@ -3,8 +3,8 @@
 // A block takes one sequence, one kv head and one share of the keys; the query heads of the group are the rows of a 16 x 16 operand,
 // so each key and value is read once. Keys and values go from memory to the operand registers without shared memory: for q·k a lane
 // takes eight consecutive elements of head_dim on both sides (the order of summation is free), for p·v it takes eight consecutive
-// columns of two keys and interleaves them (the order of columns is free). The four warps take sixteen keys in turn, each with its own
-// running softmax; the last block to finish a sequence and head merges the shares in order.
+// columns of two keys and interleaves them (the order of columns is free). The four or eight warps take sixteen keys in turn, each with its
+// own running softmax; the last block to finish a sequence and head merges the shares in order.
 // Compiled for HEAD_DIM (64 or 128) and GROUP (query heads a kv head, at most 16).
 #include "Common.cuh"
 
@@ -16,10 +16,11 @@ struct DecodeAttentionArgs
 
 static const int Sets = HEAD_DIM / 64, Pieces = HEAD_DIM / 32;
 
-extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS DecodeAttentionArgs p)
+template <int Warps> DEVICE void attend(const DecodeAttentionArgs& p)
 {
-    __shared__ float merged[4][GROUP][HEAD_DIM];
-    __shared__ float2 sums[4][GROUP];
+    constexpr int Threads = 32 * Warps, Round = 16 * Warps;
+    __shared__ float merged[Warps][GROUP][HEAD_DIM];
+    __shared__ float2 sums[Warps][GROUP];
     __shared__ float2 shares[64][GROUP];
     __shared__ int isLast;
     releaseSuccessor();
@@ -30,7 +31,7 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
     const int origin = p.window > 0 && context > p.window ? context - p.window : 0;
     const int base = origin & ~15;
     const int length = context - base;
-    const int chunk = ((length + splits - 1) / splits + 63) & ~63;
+    const int chunk = ((length + splits - 1) / splits + Round - 1) & ~(Round - 1);
     const int active = (length + chunk - 1) / chunk;
     if (split >= active) return;
     const int begin = base + split * chunk, end = min(context, begin + chunk);
@@ -64,7 +65,7 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
     float m0 = NEGATIVE_INFINITY, m1 = NEGATIVE_INFINITY, l0 = 0, l1 = 0;
     const float scale = p.scale * LOG2E;
     int key = begin + warp * 16;
-    int nextBlock = blockOf(key + 64);
+    int nextBlock = blockOf(key + Round);
     // The preceding kernel writes the newest key, nothing else of the cache, so the others need not wait for it.
     const bool early = key + 16 < context;
     const int firstBlock = blockOf(key);
@@ -81,16 +82,16 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
         q8[j] = g + 8 < GROUP ? __ldcg((const uint4*)(query + (g + 8) * HEAD_DIM + j * 32 + t * 8)) : zero;
     }
 
-    for (int first = key; first < end; first += 128)
+    for (int first = key; first < end; first += 2 * Round)
     {
 #pragma unroll
         for (int stage = 0; stage < 2; stage++)
         {
-            key = first + stage * 64;
+            key = first + stage * Round;
             if (key >= end) break;
             int block = nextBlock;
-            nextBlock = blockOf(key + 128);
-            if (key + 64 < end) load(stage ^ 1, key + 64, block);
+            nextBlock = blockOf(key + 2 * Round);
+            if (key + Round < end) load(stage ^ 1, key + Round, block);
             float s[2][4] = {};
 #pragma unroll
             for (int n = 0; n < 2; n++)
@@ -179,16 +180,16 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
 
     bf16* out = p.out + (i64)sequence * p.heads * HEAD_DIM + (i64)kvHead * GROUP * HEAD_DIM;
     const i64 unit = (i64)sequence * p.kvHeads + kvHead;
-    for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += 128)
+    for (int i = threadIdx.x; i < GROUP * HEAD_DIM; i += Threads)
     {
         int row = i / HEAD_DIM, column = i % HEAD_DIM;
         float top = NEGATIVE_INFINITY, sum = 0, value = 0;
 #pragma unroll
-        for (int w = 0; w < 4; w++) top = fmaxf(top, sums[w][row].x);
+        for (int w = 0; w < Warps; w++) top = fmaxf(top, sums[w][row].x);
         // A share whose keys all lie before the window has no maximum.
         float safe = top == NEGATIVE_INFINITY ? 0 : top;
 #pragma unroll
-        for (int w = 0; w < 4; w++)
+        for (int w = 0; w < Warps; w++)
         {
             float weight = exp2Fast(sums[w][row].x - safe);
             sum += sums[w][row].y * weight;
@@ -212,7 +213,7 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
     __syncthreads();
     if (!isLast) return;
     __threadfence();
-    for (int i = threadIdx.x; i < active * GROUP; i += 128) shares[i / GROUP][i % GROUP] = __ldcg(p.partialSums + unit * splits * GROUP + i);
+    for (int i = threadIdx.x; i < active * GROUP; i += Threads) shares[i / GROUP][i % GROUP] = __ldcg(p.partialSums + unit * splits * GROUP + i);
     __syncthreads();
     if (threadIdx.x < GROUP)
     {
@@ -227,7 +228,7 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
         sums[0][threadIdx.x].y = 1.f / sum;
     }
     __syncthreads();
-    for (int i = threadIdx.x; i < GROUP * HEAD_DIM / 4; i += 128)
+    for (int i = threadIdx.x; i < GROUP * HEAD_DIM / 4; i += Threads)
     {
         int row = i / (HEAD_DIM / 4);
         const float4* source = (const float4*)(p.partials + unit * splits * GROUP * HEAD_DIM) + i;
@@ -246,3 +247,10 @@ extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention(ARGS Decode
         ((uint2*)out)[i] = make_uint2(pack(value.x * inverse, value.y * inverse), pack(value.z * inverse, value.w * inverse));
     }
 }
+
+extern "C" __global__ void __launch_bounds__(128, 2) decodeAttention4(ARGS DecodeAttentionArgs p) { attend<4>(p); }
+
+// What the eight warps merge must fit the static shared memory.
+#if GROUP * HEAD_DIM <= 1024
+extern "C" __global__ void __launch_bounds__(256, 1) decodeAttention8(ARGS DecodeAttentionArgs p) { attend<8>(p); }
+#endif

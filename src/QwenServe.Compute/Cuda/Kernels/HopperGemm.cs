@@ -39,33 +39,45 @@ internal sealed class HopperGemm
         CudaDriver.cuMemsetD8Async(_arrivals, 0, (nuint)(4L * tiles), stream).Check(nameof(CudaDriver.cuMemsetD8Async));
     }
 
-    [StructLayout(LayoutKind.Sequential, Size = 384)]
+    [StructLayout(LayoutKind.Sequential, Size = 448)]
     private struct HopperGemmArgs
     {
         public CUtensorMap W, X;
         public ulong Bias, Out, Partials, Arrivals;
         public int N, K, M, Tiles;
+        public ulong Squares, NextWeight, NextX, NextSquares;
         public ulong Turns, Positions, CacheSlots, Keys, Values;
         public int Heads, KvHeads, HeadDim, BlockSize;
+        public float Epsilon;
+        public int SquareCount;
     }
 
     /// <summary>Whether a product of these sizes can go this way.</summary>
     public static bool Takes(int m, CudaMatrix w) => m <= MaxRows && w.Columns % 64 == 0 && w.Rows % 8 == 0;
 
-    public void Store(CudaMatrix w, ulong x, ulong destination, int m) => Launch(w, x, destination, m, End.Plain, k => k.Store, Divide(w.Rows, 128), w.Rows);
+    public void Store(CudaMatrix w, ulong x, ulong destination, int m) => Launch(w, x, destination, m, End.Plain, k => k.Store, Divide(w.Rows, 128), w.Rows, default, default);
 
-    public void Add(CudaMatrix w, ulong x, ulong destination, int m) => Launch(w, x, destination, m, End.Plain, k => k.Add, Divide(w.Rows, 128), w.Rows);
+    /// <summary>out += x·Wᵀ, and what the norm after it needs; gives back how many sums of squares a row has.</summary>
+    public int Add(CudaMatrix w, ulong x, ulong destination, int m, in NextNorm next)
+    {
+        Launch(w, x, destination, m, End.Plain, k => k.Add, Divide(w.Rows, 128), w.Rows, default, next);
+        return w.Rows / 16;
+    }
 
-    /// <summary>out = silu(gate)·up, W being gate above up.</summary>
-    public void Swiglu(CudaMatrix w, ulong x, ulong destination, int m) => Launch(w, x, destination, m, End.Swiglu, k => k.Swiglu, Divide(w.Rows / 2, 64), w.Rows / 2);
+    /// <summary>out = silu(gate)·up of x·Wᵀ / rms, W being gate above up.</summary>
+    public void Swiglu(CudaMatrix w, ulong x, in Scale scale, ulong destination, int m)
+        => Launch(w, x, destination, m, End.Swiglu, k => k.Swiglu, Divide(w.Rows / 2, 64), w.Rows / 2, scale, default);
 
-    /// <summary>q to out, k and v to the cache.</summary>
-    public void RopeStore(CudaMatrix w, ulong x, ulong destination, int m, ulong turns, ulong keys, ulong values, ModelGeometry geometry, int blockSize, in StepAddresses step)
+    /// <summary>q to out, k and v to the cache, of x·Wᵀ / rms + b, turned.</summary>
+    public void RopeStore(CudaMatrix w, ulong x, in Scale scale, ulong destination, int m, ulong turns, ulong keys, ulong values, ModelGeometry geometry, int blockSize, in StepAddresses step)
     {
         int index = IndexFor(m);
         var arguments = Args(w, x, destination, m, index, End.RopeStore, geometry.HeadDim);
         arguments.N = w.Rows;
         arguments.Tiles = Divide(w.Rows, 128);
+        arguments.Squares = scale.Squares;
+        arguments.SquareCount = scale.Count;
+        arguments.Epsilon = scale.Epsilon;
         arguments.Turns = turns;
         arguments.Positions = step.Positions;
         arguments.CacheSlots = step.CacheSlots;
@@ -78,12 +90,15 @@ internal sealed class HopperGemm
         _kernels[index].RopeStore.Launch(_stream, arguments, Blocks(arguments), 1, 1, 288, Shared(index), true);
     }
 
-    private void Launch(CudaMatrix w, ulong x, ulong destination, int m, End end, Func<(CudaKernel Store, CudaKernel Add, CudaKernel Swiglu, CudaKernel RopeStore), CudaKernel> kernel, int tiles, int n)
+    private void Launch(CudaMatrix w, ulong x, ulong destination, int m, End end, Func<(CudaKernel Store, CudaKernel Add, CudaKernel Swiglu, CudaKernel RopeStore), CudaKernel> kernel, int tiles, int n,
+        in Scale scale, in NextNorm next)
     {
         int index = IndexFor(m);
         var arguments = Args(w, x, destination, m, index, end, 0);
         arguments.N = n;
         arguments.Tiles = tiles;
+        (arguments.Squares, arguments.SquareCount, arguments.Epsilon) = (scale.Squares, scale.Count, scale.Epsilon);
+        (arguments.NextWeight, arguments.NextX, arguments.NextSquares) = (next.Weight, next.X, next.Squares);
         kernel(_kernels[index]).Launch(_stream, arguments, Blocks(arguments), 1, 1, 288, Shared(index), true);
     }
 
@@ -131,7 +146,7 @@ internal sealed class HopperGemm
         return index;
     }
 
-    // So much that a block has its multiprocessor alone: sharing it with one of the next kernel measured slower.
+    // So much that a block has its multiprocessor alone: where two fit, both of one launch may land on it while another has none.
     private static int Shared(int index) => Math.Max(Stages[index] * (128 + Tiles[index]) * 128 + 1024, 120 * 1024);
 
     private static int Divide(int n, int by) => (n + by - 1) / by;

@@ -15,8 +15,10 @@ struct HopperGemmArgs
     TensorMap w, x;
     const float* bias; void* out; float* partials; int* arrivals;
     int n, k, m, tiles;
+    const float* squares; const float* nextWeight; bf16* nextX; float* nextSquares;
     const float2* turns; const int* positions; const int* cacheSlots; bf16* keys; bf16* values;
     int heads, kvHeads, headDim, blockSize;
+    float epsilon; int squareCount;
 };
 
 enum { Store = 0, Add = 1, Swiglu = 2, RopeStore = 3 };
@@ -27,6 +29,7 @@ template <int Epilogue, int N, int Stages> DEVICE void product(const HopperGemmA
     extern __shared__ __align__(1024) u8 dynamicShared[];
     __shared__ __align__(8) u64 barriers[2 * Stages];
     __shared__ int isLast;
+    __shared__ float scales[N];
     const u32 base = (sharedAddress(dynamicShared) + 1023) & ~1023u, full = sharedAddress(barriers), empty = full + 8 * Stages;
     const int steps = p.k / 64;
     const i64 total = (i64)p.tiles * steps;
@@ -83,6 +86,27 @@ template <int Epilogue, int N, int Stages> DEVICE void product(const HopperGemmA
     waitForPredecessor();
     const int group = warp / 4, lane = threadIdx.x % 32;
     const int row = group * 64 + (warp % 4) * 16 + lane / 4, column = 2 * (lane % 4);
+    // Where x is h * weight, its rms comes from the sums of squares that lie beside it; the first products still wait for x.
+    constexpr bool Scaled = Epilogue == Swiglu || Epilogue == RopeStore;
+    if (Scaled && p.squares)
+    {
+        constexpr int Tokens = N / 8;
+        const int count = p.squareCount;
+        float sum[Tokens];
+#pragma unroll
+        for (int c = 0; c < Tokens; c++) sum[c] = 0;
+#pragma unroll (Tokens > 2 ? 4 : 8)
+        for (int i = lane; i < count; i += 32)
+#pragma unroll
+            for (int c = 0; c < Tokens; c++) if (warp * Tokens + c < p.m) sum[c] += __ldcg(p.squares + (warp * Tokens + c) * count + i);
+#pragma unroll
+        for (int c = 0; c < Tokens; c++)
+        {
+            float whole = warpSum(sum[c]);
+            if (lane == 0) scales[warp * Tokens + c] = rsqrtf(whole / p.k + p.epsilon);
+        }
+        asm volatile("bar.sync 1, 256;" ::: "memory");
+    }
     int stage = 0;
     u32 phase = 0;
     for (int unit = begin; unit < end;)
@@ -190,8 +214,39 @@ template <int Epilogue, int N, int Stages> DEVICE void product(const HopperGemmA
             for (int c = 0; c < Group; c++)
             {
                 const int i = (start + c) / 2 * 4, j = (start + c) % 2, token = i * 2 + column + j;
-                if (token >= p.m) continue;
                 float x = d[i + j], y = d[i + j + 2];
+                if (Epilogue == Add && p.nextX)
+                {
+                    // A warp holds sixteen rows, so it has their sum of squares.
+                    const int at = tile * 128 + row;
+                    const bool low = token < p.m && at < p.n, high = token < p.m && at + 8 < p.n;
+                    x = low ? x + read[c].x : 0;
+                    y = high ? y + read[c].y : 0;
+                    float square = x * x + y * y;
+                    square += __shfl_xor_sync(0xffffffffu, square, 4);
+                    square += __shfl_xor_sync(0xffffffffu, square, 8);
+                    square += __shfl_xor_sync(0xffffffffu, square, 16);
+                    float* out = (float*)p.out + (i64)token * p.n + at;
+                    bf16* next = p.nextX + (i64)token * p.n + at;
+                    if (low)
+                    {
+                        *out = x;
+                        next[0] = toBf16(x * __ldg(p.nextWeight + at));
+                        if (lane < 4) p.nextSquares[(i64)token * (p.n / 16) + tile * 8 + warp] = square;
+                    }
+                    if (high)
+                    {
+                        out[8] = y;
+                        next[8] = toBf16(y * __ldg(p.nextWeight + at + 8));
+                    }
+                    continue;
+                }
+                if (token >= p.m) continue;
+                if (Scaled && p.squares)
+                {
+                    x *= scales[token];
+                    y *= scales[token];
+                }
                 if (Epilogue == Store || Epilogue == Add)
                 {
                     int at = tile * 128 + row;
@@ -231,7 +286,7 @@ template <int Epilogue, int N, int Stages> DEVICE void product(const HopperGemmA
     }
 }
 
-// Compiled once for each number of columns, TILE.
+// Compiled once for each number of columns, TILE. Few registers, so that a block of another kernel finds room beside this one's.
 #if TILE <= 64
 #define BLOCKS 2
 #else

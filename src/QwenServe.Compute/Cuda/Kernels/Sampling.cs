@@ -4,19 +4,21 @@ using QwenServe.Compute.Cuda.Interop;
 namespace QwenServe.Compute.Cuda.Kernels;
 
 /// <summary>
-/// Draws on the device (Sampling.cu). Owns per slot the last drawn token and the counts that penalties use, and the pinned memory
-/// through which requests go in and ids come out, several steps deep.
+/// Draws on the device (Sampling.cu). Owns per slot the last drawn token and the counts that penalties use, and the memory
+/// through which requests go in and ids come out, several steps deep. Requests travel on a stream of their own while the forward pass runs, and the
+/// last kernel writes the ids straight to the host's memory, so that no copy stands between two steps.
 /// </summary>
 internal sealed unsafe class Sampling
 {
     private const int Depth = 4, MaxTop = SamplingResults.MaxTopLogProbs, MaxK = 64, ResultInts = 3 + 2 * MaxTop, BiasesARow = 1024;
 
     private readonly CudaKernel _chunks, _wide, _merge, _count;
-    private readonly nint _stream;
+    private readonly nint _stream, _copies;
     private readonly int _vocabulary, _maxRows, _slots, _maskStride;
-    private readonly ulong _rows, _biases, _masks, _chunkResults, _candidates, _tops, _scratch, _wideIds, _results, _tokens;
+    private readonly ulong _chunkResults, _candidates, _tops, _scratch, _wideIds, _tokens;
+    private readonly ulong[] _rows = new ulong[Depth], _biases = new ulong[Depth], _masks = new ulong[Depth];
     private readonly byte*[] _staging = new byte*[Depth], _read = new byte*[Depth], _tokenStaging = new byte*[Depth];
-    private readonly nint[] _staged = new nint[Depth], _ready = new nint[Depth], _tokensStaged = new nint[Depth];
+    private readonly nint[] _sent = new nint[Depth], _used = new nint[Depth], _ready = new nint[Depth], _tokensStaged = new nint[Depth];
     private readonly int[] _counts = new int[Depth];
     private readonly bool[] _withLogProbs = new bool[Depth];
     private readonly int _maxBiases, _maxTokens;
@@ -35,9 +37,7 @@ internal sealed unsafe class Sampling
         _merge = module.Kernel("sampleMerge");
         _count = module.Kernel("countTokens");
         const string What = "sampling";
-        _rows = memory.Allocate((long)_maxRows * sizeof(SamplingRow), What);
-        _biases = memory.Allocate(8L * _maxBiases, What);
-        _masks = memory.Allocate(4L * _maskStride * _slots, What);
+        CudaDriver.cuStreamCreate(out _copies, 1).Check(nameof(CudaDriver.cuStreamCreate));
         long shares = 0;
         for (int n = 1; n <= _maxRows; n++) shares = Math.Max(shares, (long)n * ChunksFor(n));
         _chunkResults = memory.Allocate(shares * 32, What);
@@ -45,7 +45,6 @@ internal sealed unsafe class Sampling
         _tops = memory.Allocate(shares * MaxTop * 8, What);
         _scratch = memory.Allocate(4L * vocabulary * _slots, What);
         _wideIds = memory.Allocate(4L * _maxRows, What);
-        _results = memory.Allocate(4L * ResultInts * _maxRows, What);
         _tokens = memory.Allocate(4L * _maxTokens, What);
         Counts = memory.Allocate(2L * vocabulary * _slots, What);
         SlotTokens = memory.Allocate(4L * _slots, What);
@@ -54,10 +53,14 @@ internal sealed unsafe class Sampling
         long stagingBytes = (long)_maxRows * sizeof(SamplingRow) + 8L * _maxBiases + 4L * _maskStride * _slots;
         for (int i = 0; i < Depth; i++)
         {
+            _rows[i] = memory.Allocate((long)_maxRows * sizeof(SamplingRow), What);
+            _biases[i] = memory.Allocate(8L * _maxBiases, What);
+            _masks[i] = memory.Allocate(4L * _maskStride * _slots, What);
             _staging[i] = memory.AllocatePinned(stagingBytes);
             _read[i] = memory.AllocatePinned(4L * ResultInts * _maxRows);
             _tokenStaging[i] = memory.AllocatePinned(4L * _maxTokens);
-            CudaDriver.cuEventCreate(out _staged[i], 2).Check(nameof(CudaDriver.cuEventCreate));
+            CudaDriver.cuEventCreate(out _sent[i], 2).Check(nameof(CudaDriver.cuEventCreate));
+            CudaDriver.cuEventCreate(out _used[i], 2).Check(nameof(CudaDriver.cuEventCreate));
             CudaDriver.cuEventCreate(out _ready[i], 2).Check(nameof(CudaDriver.cuEventCreate));
             CudaDriver.cuEventCreate(out _tokensStaged[i], 2).Check(nameof(CudaDriver.cuEventCreate));
         }
@@ -100,7 +103,7 @@ internal sealed unsafe class Sampling
         CudaDriver.cuEventSynchronize(_tokensStaged[turn]).Check(nameof(CudaDriver.cuEventSynchronize));
         prompt.CopyTo(new Span<int>(_tokenStaging[turn], prompt.Length));
         output.CopyTo(new Span<int>(_tokenStaging[turn] + 4L * prompt.Length, output.Length));
-        if (total > 0) Send(_tokens, _tokenStaging[turn], 4L * total);
+        if (total > 0) Send(_tokens, _tokenStaging[turn], 4L * total, _stream);
         CudaDriver.cuEventRecord(_tokensStaged[turn], _stream).Check(nameof(CudaDriver.cuEventRecord));
         _count.Launch(_stream, new CountArgs { Counts = counts, Tokens = _tokens, SlotToken = SlotTokens + (ulong)(4 * slot), Prompt = prompt.Length, Output = output.Length }, 1, 1, 1, 1024, 0, false);
     }
@@ -116,7 +119,7 @@ internal sealed unsafe class Sampling
         if (count > 0)
         {
             int turn = _stagingTurn++ % Depth;
-            CudaDriver.cuEventSynchronize(_staged[turn]).Check(nameof(CudaDriver.cuEventSynchronize));
+            CudaDriver.cuEventSynchronize(_used[turn]).Check(nameof(CudaDriver.cuEventSynchronize));
             var rows = new Span<SamplingRow>(_staging[turn], count);
             inputs.Rows.AsSpan(0, count).CopyTo(rows);
             foreach (ref readonly var row in rows)
@@ -124,28 +127,29 @@ internal sealed unsafe class Sampling
                 wide |= row.Target < 0 && IsWide(row);
                 logProbs |= row.TopLogProbs >= 0;
             }
-            Send(_rows, _staging[turn], (long)count * sizeof(SamplingRow));
+            Send(_rows[turn], _staging[turn], (long)count * sizeof(SamplingRow), _copies);
             byte* next = _staging[turn] + (long)_maxRows * sizeof(SamplingRow);
             if (inputs.Biases.Count > 0)
             {
                 CollectionsMarshal.AsSpan(inputs.Biases).CopyTo(new Span<TokenBias>(next, inputs.Biases.Count));
-                Send(_biases, next, 8L * inputs.Biases.Count);
+                Send(_biases[turn], next, 8L * inputs.Biases.Count, _copies);
             }
             next += 8L * _maxBiases;
             if (inputs.MaskCount > 0)
             {
                 inputs.Masks.AsSpan(0, inputs.MaskCount * _maskStride).CopyTo(new Span<uint>(next, inputs.MaskCount * _maskStride));
-                Send(_masks, next, 4L * inputs.MaskCount * _maskStride);
+                Send(_masks[turn], next, 4L * inputs.MaskCount * _maskStride, _copies);
             }
-            CudaDriver.cuEventRecord(_staged[turn], _stream).Check(nameof(CudaDriver.cuEventRecord));
+            CudaDriver.cuEventRecord(_sent[turn], _copies).Check(nameof(CudaDriver.cuEventRecord));
+            CudaDriver.cuStreamWaitEvent(_stream, _sent[turn], 0).Check(nameof(CudaDriver.cuStreamWaitEvent));
 
             int chunks = ChunksFor(count);
             var arguments = new SampleArgs
             {
                 Logits = logits,
-                Rows = _rows,
-                Biases = _biases,
-                Masks = _masks,
+                Rows = _rows[turn],
+                Biases = _biases[turn],
+                Masks = _masks[turn],
                 Vocabulary = VocabularyMask,
                 Counts = Counts,
                 SlotTokens = SlotTokens,
@@ -154,7 +158,8 @@ internal sealed unsafe class Sampling
                 Tops = _tops,
                 Scratch = _scratch,
                 Wide = _wideIds,
-                Results = _results,
+                // Page-locked memory has one address for host and card.
+                Results = (ulong)_read[slot],
                 VocabularySize = _vocabulary,
                 ChunkCount = chunks,
                 ChunkSize = ChunkSize(chunks),
@@ -164,7 +169,7 @@ internal sealed unsafe class Sampling
             _chunks.Launch(_stream, arguments, chunks, count, 1, 512, ChunkSize(chunks) * 4, false);
             if (wide) _wide.Launch(_stream, arguments, count, 1, 1, 1024, 0, true);
             _merge.Launch(_stream, arguments, count, 1, 1, 256, 1024 * 8, true);
-            CudaDriver.cuMemcpyDtoHAsync_v2(_read[slot], _results, (nuint)(4L * (logProbs ? ResultInts : 2) * _maxRows), _stream).Check(nameof(CudaDriver.cuMemcpyDtoHAsync_v2));
+            CudaDriver.cuEventRecord(_used[turn], _stream).Check(nameof(CudaDriver.cuEventRecord));
         }
         CudaDriver.cuEventRecord(_ready[slot], _stream).Check(nameof(CudaDriver.cuEventRecord));
         _counts[slot] = count;
@@ -194,17 +199,19 @@ internal sealed unsafe class Sampling
         return !limited || row.TopK > MaxK;
     }
 
-    private void Send(ulong destination, byte* source, long bytes)
-        => CudaDriver.cuMemcpyHtoDAsync_v2(destination, source, (nuint)bytes, _stream).Check(nameof(CudaDriver.cuMemcpyHtoDAsync_v2));
+    private static void Send(ulong destination, byte* source, long bytes, nint stream)
+        => CudaDriver.cuMemcpyHtoDAsync_v2(destination, source, (nuint)bytes, stream).Check(nameof(CudaDriver.cuMemcpyHtoDAsync_v2));
 
-    /// <summary>Destroys the events; memory belongs to the device.</summary>
+    /// <summary>Destroys events and stream; memory belongs to the device.</summary>
     public void Destroy()
     {
         for (int i = 0; i < Depth; i++)
         {
-            _ = CudaDriver.cuEventDestroy_v2(_staged[i]);
+            _ = CudaDriver.cuEventDestroy_v2(_sent[i]);
+            _ = CudaDriver.cuEventDestroy_v2(_used[i]);
             _ = CudaDriver.cuEventDestroy_v2(_ready[i]);
             _ = CudaDriver.cuEventDestroy_v2(_tokensStaged[i]);
         }
+        _ = CudaDriver.cuStreamDestroy_v2(_copies);
     }
 }
