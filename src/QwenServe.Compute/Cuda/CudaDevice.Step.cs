@@ -49,7 +49,7 @@ public sealed unsafe partial class CudaDevice
     /// <summary>The fastest way by measurement, as far as the card and the sizes allow it.</summary>
     private Way WayFor(Linear linear, int m, CudaMatrix w)
     {
-        var way = Ways is { } chosen ? chosen(linear, m) : Preferred(linear, m);
+        var way = Wanted(linear, m);
         if (way == Way.StreamK && (_hopper is null || !HopperGemm.Takes(m, w) || (m <= Gemv.MaxRows && 2L * w.Rows * w.Columns < SmallBytes))) way = Way.Gemv;
         bool kept = linear is Linear.Qkv or Linear.GateUp;
         if (way == Way.Gemv && (m > Gemv.MaxRows || (kept && Gemv.SharedFor(m, w.Columns) > _gemv!.SharedLimit))) way = Way.CublasLt;
@@ -58,6 +58,8 @@ public sealed unsafe partial class CudaDevice
 
     // Below this a tile of the stream-K kernel is shared by so many blocks that adding up their parts costs more than it saves.
     private const long SmallBytes = 16 << 20;
+
+    private Way Wanted(Linear linear, int m) => Ways is { } chosen ? chosen(linear, m) : Preferred(linear, m);
 
     // Whole steps of the 7B geometry on an H200, all ways tried for each layer (qwenserve-bench cuda-sweep).
     private Way Preferred(Linear linear, int m) => (m, linear) switch
@@ -254,7 +256,7 @@ public sealed unsafe partial class CudaDevice
         int m = _staging!.Tokens;
         var way = WayFor(linear, m, w);
         // cuBLASLt wants x finished.
-        var next = (Ways ?? Preferred)(following, m) != Way.CublasLt ? new NextNorm(norm.Data, _x, _squares) : default;
+        var next = Wanted(following, m) != Way.CublasLt ? new NextNorm(norm.Data, _x, _squares) : default;
         if (way == Way.Gemv) _squareCount = _gemv!.Add(w, x, _h, m, next);
         else if (way == Way.StreamK) _squareCount = _hopper!.Add(w, x, _h, m, next);
         else
