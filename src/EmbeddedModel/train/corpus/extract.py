@@ -166,7 +166,7 @@ def extraction(r: Random, system: list | None = None) -> list:
 
 
 def natural(r: Random, system: list | None) -> list:
-    """One exchange about a text of texts.txt, now and then two texts, or one between words that do not matter."""
+    """One exchange about a text of texts*.txt, now and then two texts, or one between words that do not matter."""
     seen: set = set()
     kinds: set = set()
     facts, text = written.text(r, seen, kinds)
@@ -480,7 +480,7 @@ def join(r: Random, parts: list[str]) -> str:
 
 
 LEAD = ("Extract|Give me|Find|Pick|List|Write down|Get|Tell me|Show|Take|Collect|Note|Identify|Search for|Determine|Return|Report|Read off|Fetch|Send me|I want|I need|I'd like|We need|Could I have|Can I get|May I have|Please find|Please give me|Please extract|Select|Copy|Hand over|Look for|Grab|Filter out|Let me have|Deliver|Gather|Detect|Spot|Name|State|Provide|Output|Print|Draw|Choose|Sort out|Figure out|Discover"
-        "|give back|pick out|hand me|bring me|pull out|spell out|read out|lift out|single out|point out|carry over|set down|lay out|sum up"
+        "|hand back|pick out|hand me|bring me|pull out|spell out|read out|lift out|single out|point out|carry over|set down|lay out|sum up"
         "|Your job is to find|Would you get|Could you find|Can you tell me|I am after|I am interested in|All I need is|What I need is|Only|Just").split("|")
 WHERE = ["", "", "", "", " from this", " from the text", " of the following", " in the message", " out of this", " below", " found here", " given here", " mentioned there", " of it", " out of the text", " from this note", " from the mail", " in it", " that you see", " you find", " that it names", " from that", " of this text", " contained in this"]
 THEN = ["", "", "", " and {v} them", " and {v} it", " and {v} everything", " and {v} them {m}", " and {v} it {m}", ", then {v} them", " and {v} all of it {m}", " and {v} the result", " and {v} that {m}", ", {v} them {m}"]

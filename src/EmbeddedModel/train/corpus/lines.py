@@ -28,9 +28,9 @@ class Slot:
 
 
 def texts() -> list[tuple[str, list[Slot]]]:
-    """(the text with {0}, {1} … where values stand, their slots)."""
+    """Of every texts*.txt: (the text with {0}, {1} … where values stand, their slots)."""
     out = []
-    for line in filter(None, lines("texts.txt")):
+    for line in filter(None, (x for p in sorted(Path(__file__).parent.glob("texts*.txt")) for x in lines(p.name))):
         slots = []
 
         def number(m):

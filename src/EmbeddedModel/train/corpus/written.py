@@ -1,4 +1,4 @@
-"""Extraction from the texts of texts.txt: hand-written variety in which the names of fields are roles, verbs and nouns of the text."""
+"""Extraction from the texts of texts*.txt: hand-written variety in which the names of fields are roles, verbs and nouns of the text."""
 
 import functools
 import re
@@ -40,10 +40,33 @@ def title(r: Random):
     return r.choice(('"{t}"', "'{t}'", "{t}", "“{t}”") if "'" not in t else ('"{t}"', "{t}")).format(t=t), t
 
 
+def span(r: Random) -> str:
+    """A stretch of time in short, which is no number: 2h 15m, 40s, 3d."""
+    a, b = r.randint(1, 23), r.randint(1, 59)
+    return r.choice((f"{a}h {b}m", f"{a}h{b:02}", f"{a}h", f"{b}m", f"{b}min", f"{b}s", f"{a}d", f"{a}w {b % 6 + 1}d"))
+
+
+def ordinal(r: Random) -> str:
+    v = r.randint(1, 120)
+    return f"{v}{'th' if 10 < v % 100 < 14 else {1: 'st', 2: 'nd', 3: 'rd'}.get(v % 10, 'th')}"
+
+
+def size(r: Random) -> str:
+    """Of clothes, sheets and screws: what begins with a letter or holds a sign."""
+    return r.choice(("XS", "S", "M", "L", "XL", "XXL", f"A{r.randint(0, 7)}", f"M{r.randint(2, 20)}", f"{r.randint(2, 90)}x{r.randint(2, 90)}", f"{r.randint(1, 9)}/{r.choice((2, 4, 8))}", f"{r.randint(20, 50)}-{r.randint(20, 50)}"))
+
+
+def plate(r: Random) -> str:
+    """Of a car."""
+    letters = lambda n: "".join(r.choice("ABCDEFGHJKLMNPRSTUVWXYZ") for _ in range(n))  # noqa: E731
+    return r.choice((f"{letters(2)}-{r.randint(100, 999)}-{letters(2)}", f"{letters(1)}-{letters(2)} {r.randint(10, 9999)}", f"{letters(2)}{r.randint(10, 99)} {letters(3)}", f"{letters(3)} {r.randint(100, 999)}", f"{r.randint(1, 9)}{letters(3)}{r.randint(100, 999)}"))
+
+
 MAKE = {k: KINDS[v].make for k, v in {"person": "person", "city": "city", "country": "country", "address": "address", "email": "email", "phone": "phone", "date": "date", "time": "time", "amount": "amount", "age": "age", "code": "code", "company": "company",
                                       "job": "job", "colour": "colour", "food": "food", "animal": "animal", "room": "room", "lang": "language", "weekday": "weekday", "month": "month", "year": "year", "kg": "weight", "km": "distance", "deg": "degrees", "pct": "percent",
                                       "path": "path", "url": "url", "ip": "ip", "user": "username", "slug": "slug", "ver": "version"}.items()}
 MAKE |= {"money": money, "title": title, "first": same(w.first), "any": same(any_word), "thing": same(thing), "plural": same(lambda r: w.plural(w.spaced(w.noun(r)))), "small": integer(1, 30), "num": integer(1, 2000)}
+MAKE |= {"two": same(two), "note": same(note), "span": same(span), "ord": same(ordinal), "size": same(size), "plate": same(plate), "handle": same(lambda r: "@" + KINDS["username"].make(r)[0])}
 MANY = {"firsts": "first", "things": "thing", "foods": "food", "cities": "city", "langs": "lang", "colours": "colour", "animals": "animal", "weekdays": "weekday", "words": "any", "nums": "num"}
 MANY = {k: listed(lambda r, f=MAKE[v]: f(r)[1], 2, 5 if v == "num" else 4) for k, v in MANY.items()} | {"files": KINDS["files"].make}
 
