@@ -117,7 +117,7 @@ def text(r: Random, seen: set, kinds: set):
 @functools.cache
 def whole(word: str) -> re.Pattern:
     """The word by itself, outside of {slots}."""
-    return re.compile(rf"(?<![A-Za-z{{]){word}(?![A-Za-z}}])", re.I)
+    return re.compile(rf"(?<![A-Za-z{{]){word}(?![A-Za-z}}])(?![^{{}}]*}})", re.I)
 
 
 def swap(r: Random, template: str, slots: list):
