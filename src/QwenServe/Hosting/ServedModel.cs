@@ -17,7 +17,8 @@ internal sealed class ServedModel : IAsyncDisposable
 
     public ServedModel()
     {
-        _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Engine.VocabularySize))));
+        // An id without a token is never drawn, so it ends no answer.
+        _grammarVocabulary = new(() => Task.Run(() => new GrammarVocabulary(Tokenizer!, Engine!.EosTokenIds.Where(id => (uint)id < (uint)Math.Min(Engine.VocabularySize, Tokenizer!.VocabularySize) && Tokenizer!.HasToken(id)))));
         _reasoningMask = new(() => new ReasoningMask(Tokenizer!));
         Grammars = new GrammarCache(64) { Made = Metrics.GrammarCompiled };
     }

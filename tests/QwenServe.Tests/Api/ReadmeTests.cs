@@ -71,7 +71,7 @@ public sealed class ReadmeTests(EmbeddedServer embedded) : IClassFixture<Embedde
                 {"type":"object","properties":{"size":{"enum":["small","large"]},"count":{"type":"integer","minimum":1,"maximum":9}},"required":["size","count"],"additionalProperties":false}
                 """)),
         };
-        ChatCompletion order = await client.CompleteChatAsync([new UserChatMessage("Two large boxes.")], options);
+        ChatCompletion order = await client.CompleteChatAsync([new UserChatMessage("Extract the size and the count as JSON: We need 2 boxes in the size large.")], options);
         output.WriteLine(order.Content[0].Text);
 
         var weather = ChatTool.CreateFunctionTool("get_weather", "Weather of a city", BinaryData.FromString("""

@@ -1,5 +1,8 @@
+using System.Net;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
+using QwenServe.Hosting;
 
 namespace QwenServe.Tests.Api;
 
@@ -202,5 +205,30 @@ public class StructuredOutputTests(EmbeddedServer embedded) : IClassFixture<Embe
         var json = await TestServer.JsonAsync(response);
         Assert.True(response.IsSuccessStatusCode, json.GetRawText());
         return json;
+    }
+
+    [Fact]
+    public async Task A_model_whose_end_ids_have_no_token_is_refused_a_format_and_nothing_else()
+    {
+        using var folder = new TemporaryDirectory();
+        foreach (string file in Directory.GetFiles(Path.Combine(Repository.Root, "src", "EmbeddedModel"))) File.Copy(file, Path.Combine(folder.Path, Path.GetFileName(file)));
+        string path = Path.Combine(folder.Path, "tokenizer.json");
+        var tokenizer = JsonNode.Parse(await File.ReadAllTextAsync(path))!;
+        var added = tokenizer["added_tokens"]!.AsArray();
+        foreach (var ending in added.Where(t => t!["content"]!.GetValue<string>() is "<|im_end|>" or "<|endoftext|>").ToList()) added.Remove(ending);
+        await File.WriteAllTextAsync(path, tokenizer.ToJsonString());
+        File.Delete(Path.Combine(folder.Path, "tokenizer_config.json"));
+        await using var server = await TestServer.StartAsync(ModelLoading.LoadAsync, s => s with
+        {
+            Model = s.Model with { Name = folder.Path },
+            Engine = s.Engine with { KvCacheMemory = 64 << 20 },
+        });
+        string name = Path.GetFileName(folder.Path);
+
+        using var held = await server.PostAsync("/v1/completions", $$"""{"model":"{{name}}","prompt":"x","response_format":{"type":"json_object"},"max_tokens":8}""");
+        Assert.Equal(HttpStatusCode.BadRequest, held.StatusCode);
+        Assert.Contains("end token", await held.Content.ReadAsStringAsync(), StringComparison.Ordinal);
+        using var free = await server.PostAsync("/v1/completions", $$"""{"model":"{{name}}","prompt":"x","max_tokens":8}""");
+        Assert.Equal(HttpStatusCode.OK, free.StatusCode);
     }
 }
