@@ -188,7 +188,7 @@ public sealed class ServerApp : IAsyncDisposable
         }
         var signal = await stop.Task.ConfigureAwait(false);
         int running = _web.Services.GetRequiredService<Lifecycle>().Running;
-        _log.LogInformation("{Signal}: refusing new requests, finishing {Running} running ones", signal, running);
+        _log.LogInformation("{Signal}: refusing new requests; requests that run: {Running}, given {Timeout} s to finish", signal, running, _settings.Server.ShutdownTimeout.TotalSeconds);
         await StopAsync().ConfigureAwait(false);
         return 0;
     }

@@ -32,7 +32,7 @@ public sealed record ServerSettings
         {
             Host = host,
             Port = reader.Integer("Server:Port", 8000, 0, 65535),
-            ApiKeys = reader.List("Server:ApiKey"),
+            ApiKeys = reader.Secrets("Server:ApiKey"),
             AllowedOrigins = origins.Count == 0 ? ["*"] : origins,
             ClientTimeout = TimeSpan.FromSeconds(reader.Number("Server:ClientTimeout", 60, 0.1, 86_400)),
             Playground = reader.Switch("Server:Playground", true),

@@ -74,6 +74,13 @@ public sealed class SettingsReader(IConfiguration configuration)
         return [.. children.Where(c => !string.IsNullOrWhiteSpace(c)).Select(c => c!)];
     }
 
+    /// <summary>As <see cref="List"/>, but an entry that is given must hold something: the empty value of a variable in a script would leave a server open.</summary>
+    public IReadOnlyList<string> Secrets(string key)
+    {
+        if (configuration.GetSection(key).GetChildren().Any(c => c.Value is { } value && string.IsNullOrWhiteSpace(value))) throw Wrong(key, "", "is empty, and the server would be open; leave it out if that is meant");
+        return List(key);
+    }
+
     /// <summary>Tokens as vLLM writes them: <c>32768</c>, <c>32k</c> (thousands), <c>32K</c> (1024s); null for auto.</summary>
     public int? Tokens(string key)
     {

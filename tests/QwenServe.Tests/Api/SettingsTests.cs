@@ -35,6 +35,17 @@ public sealed class SettingsTests : IDisposable
         Assert.Equal(["k1", "k2"], Load().Server.ApiKeys);
     }
 
+    [Fact]
+    public void An_empty_key_is_refused_where_it_is_given_and_an_empty_variable_is_none()
+    {
+        var error = Assert.Throws<StartupException>(() => Load("--api-key", ""));
+        Assert.Equal(2, error.ExitCode);
+        Assert.StartsWith("--api-key ", error.Message, StringComparison.Ordinal);
+        Assert.Throws<StartupException>(() => Load("--api-key", "one", "--api-key", " "));
+        _environment["QWENSERVE_API_KEY"] = "";
+        Assert.Empty(Load().Server.ApiKeys);
+    }
+
     [Theory]
     [InlineData("--enable-prefix-caching", true)]
     [InlineData("--no-enable-prefix-caching", false)]
